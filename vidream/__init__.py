@@ -1,0 +1,1 @@
+"""Turn a video into a DeepDream that holds still on what it grows on."""

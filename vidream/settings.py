@@ -1,0 +1,295 @@
+"""Every setting, its default, its range and its help, stated once; the CLI is derived from here."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from typing import Any, Self
+
+from vidream.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How a setting is offered on the command line, and which values it takes."""
+
+    help: str
+    metavar: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    parse: Callable[[str], Any] | None = None
+    flag: str | None = None
+    """Name of the command line option, where it is not the field's own."""
+
+
+def _option(default: Any, help: str, **details: Any) -> Any:
+    return field(default=default, metadata={"option": Option(help, **details)})
+
+
+def option_of(setting: Field[Any]) -> Option:
+    """Give the :class:`Option` of a dataclass field of this module."""
+    option: Option = setting.metadata["option"]
+    return option
+
+
+class _Validated:
+    """Checks every field against its :class:`Option` on construction."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, setting.name)
+            if "option" in setting.metadata and value is not None:
+                _check(setting, value)
+
+
+def _check(setting: Field[Any], value: Any) -> None:
+    option, name = option_of(setting), setting.name.replace("_", "-")
+    if option.choices and value not in option.choices:
+        raise SettingsError(f"{name} is one of {', '.join(option.choices)}; not {value!r}")
+    if option.minimum is None and option.maximum is None:
+        return
+    low = -math.inf if option.minimum is None else option.minimum
+    high = math.inf if option.maximum is None else option.maximum
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        bounds = f"from {low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+        raise SettingsError(f"{name} is a number {bounds}; not {value!r}")
+    if isinstance(setting.default, int) and not isinstance(value, int):
+        raise SettingsError(f"{name} is a whole number; not {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTerm:
+    """One term of the objective: a layer, or one channel of it, and its weight.
+
+    Written ``NAME``, ``NAME:WEIGHT``, ``NAME#CHANNEL`` or ``NAME#CHANNEL:WEIGHT``.
+    """
+
+    layer: str
+    weight: float = 1.0
+    channel: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``Mixed_6b#42:0.5``.
+
+        Raises:
+            SettingsError: the text is not of that form, or the weight is not finite.
+        """
+        match = re.fullmatch(r"([\w.]+)(?:#(\d+))?(?::([-+.\deE]+))?", text)
+        try:
+            if match is None:
+                raise ValueError
+            name, channel, weight = match.groups()
+            term = cls(name, float(weight or 1), None if channel is None else int(channel))
+            if not math.isfinite(term.weight):
+                raise ValueError
+        except ValueError:
+            raise SettingsError(
+                f"{text!r} is not a layer: write NAME, NAME:WEIGHT or NAME#CHANNEL, "
+                "as in Mixed_6b#42:0.5"
+            ) from None
+        return term
+
+    def __str__(self) -> str:
+        channel = "" if self.channel is None else f"#{self.channel}"
+        return f"{self.layer}{channel}" + (f":{self.weight:g}" if self.weight != 1 else "")
+
+
+def parse_time(text: str) -> float:
+    """Read ``90``, ``1:30`` or ``0:01:30.5`` as seconds.
+
+    Raises:
+        SettingsError: the text is not a time.
+    """
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", text.strip())
+    if match is None:
+        raise SettingsError(f"{text!r} is not a time: write seconds (90.5) or [H:]MM:SS (1:30.5)")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DreamSettings(_Validated):
+    """What is dreamed, and how deeply."""
+
+    network: str = _option("inception", "Network that dreams: see --list-networks.", metavar="NAME")
+    layers: tuple[LayerTerm, ...] = _option(
+        (),
+        "Layer whose activations grow: NAME, NAME:WEIGHT or NAME#CHANNEL; may be repeated. "
+        "Unset: the network's own. See --list-layers.",
+        metavar="LAYER",
+        parse=LayerTerm.parse,
+        flag="layer",
+    )
+    weights: str | None = _option(None, "Weights file to use for the network.", metavar="FILE")
+    octaves: int = _option(
+        4, "Number of sizes to dream at, from small to large.", minimum=1, maximum=16
+    )
+    octave_scale: float = _option(
+        1.4, "Ratio of one octave's size to the next.", minimum=1.05, maximum=4
+    )
+    steps: int = _option(
+        10, "Gradient steps at each octave of a fresh frame.", minimum=0, maximum=10_000
+    )
+    carried_steps: int = _option(
+        3,
+        "Gradient steps at each octave of a frame that starts from the previous dream.",
+        minimum=0,
+        maximum=10_000,
+    )
+    step_size: float = _option(
+        0.006, "Mean change of a pixel in one step (1 = black to white).", minimum=0, maximum=1
+    )
+    jitter: int = _option(
+        32, "Largest random shift before each step, in pixels.", minimum=0, maximum=512
+    )
+    smoothing: float = _option(
+        0.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32
+    )
+    normalize: str = _option(
+        "mean",
+        "What the gradient is divided by: mean |g| or its deviation.",
+        choices=("mean", "std"),
+    )
+    carry: float = _option(
+        0.5,
+        "How much of the previous dream the next frame starts from "
+        "(0 = every frame its own dream).",
+        minimum=0,
+        maximum=1,
+    )
+    seed: int = _option(0, "Seed of the jitter.", minimum=0, maximum=2**63 - 1)
+    device: str = _option("auto", "Where the network runs.", choices=("auto", "cpu", "cuda", "mps"))
+
+    def __post_init__(self) -> None:
+        """Check ranges, and accept layers written as text."""
+        _Validated.__post_init__(self)
+        terms = tuple(LayerTerm.parse(t) if isinstance(t, str) else t for t in self.layers)
+        object.__setattr__(self, "layers", terms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSettings(_Validated):
+    """Which part of the source is read, and at what size."""
+
+    start: float | None = _option(
+        None,
+        "Begin at this time: seconds or [H:]MM:SS.",
+        metavar="TIME",
+        parse=parse_time,
+        minimum=0,
+    )
+    end: float | None = _option(
+        None, "Stop at this time.", metavar="TIME", parse=parse_time, minimum=0
+    )
+    duration: float | None = _option(
+        None, "Stop after this long.", metavar="TIME", parse=parse_time, minimum=0
+    )
+    frames: int | None = _option(None, "Stop after this many frames.", metavar="N", minimum=1)
+    width: int | None = _option(
+        None,
+        "Scale to this width; the height follows unless given.",
+        metavar="PIXELS",
+        minimum=16,
+        maximum=16384,
+    )
+    height: int | None = _option(
+        None,
+        "Scale to this height; the width follows unless given.",
+        metavar="PIXELS",
+        minimum=16,
+        maximum=16384,
+    )
+    max_side: int | None = _option(
+        None,
+        "Scale down so that the longer side is at most this.",
+        metavar="PIXELS",
+        minimum=16,
+        maximum=16384,
+    )
+    fps: float | None = _option(
+        None,
+        "Drop or repeat frames to this rate, before they are dreamed.",
+        metavar="RATE",
+        minimum=0.01,
+        maximum=1000,
+    )
+
+    def __post_init__(self) -> None:
+        """Check ranges, and that the limits agree."""
+        _Validated.__post_init__(self)
+        if self.end is not None and self.duration is not None:
+            raise SettingsError("give either end or duration, not both")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise SettingsError("end is not after start: nothing would be left")
+        if self.duration == 0:
+            raise SettingsError("duration is 0: nothing would be left")
+        if self.max_side is not None and (self.width is not None or self.height is not None):
+            raise SettingsError("give either max-side or width and height, not both")
+
+    @property
+    def stop(self) -> float | None:
+        """Time at which reading stops, in seconds from the beginning of the source."""
+        if self.duration is not None:
+            return (self.start or 0) + self.duration
+        return self.end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSettings(_Validated):
+    """How the dream is encoded."""
+
+    codec: str | None = _option(
+        None,
+        "Video codec. Unset: the container's usual one (H.264, or VP9 in WebM).",
+        choices=("h264", "hevc", "vp9", "av1", "prores", "ffv1"),
+    )
+    crf: int | None = _option(
+        None,
+        "Quality of the video, lower is better. Unset: the codec's usual (18 for H.264).",
+        metavar="N",
+        minimum=0,
+        maximum=63,
+    )
+    codec_speed: str = _option(
+        "medium",
+        "Time the encoder spends on making the file small.",
+        choices=("slow", "medium", "fast"),
+    )
+    format: str = _option("y4m", "What is written to a pipe (-o -).", choices=("y4m", "nut"))
+    overwrite: bool = _option(False, "Replace the output if it is there.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(_Validated):
+    """Everything that :func:`vidream.dream_video` can be told."""
+
+    dream: DreamSettings = field(default_factory=DreamSettings)
+    read: ReadSettings = field(default_factory=ReadSettings)
+    write: WriteSettings = field(default_factory=WriteSettings)
+    effect: str = _option(
+        "dream", "What is done to each frame: dream, none, or a plugin's name.", metavar="NAME"
+    )
+
+    def updated(self, **values: Any) -> Self:
+        """Give a copy with the named settings changed, whichever part they belong to.
+
+        Raises:
+            SettingsError: a name is no setting, or a value is out of range.
+        """
+        parts: dict[str, Any] = {"dream": self.dream, "read": self.read, "write": self.write}
+        for part, settings in parts.items():
+            own = {s.name for s in fields(settings)}
+            changes = {name: values.pop(name) for name in list(values) if name in own}
+            parts[part] = replace(settings, **changes)
+        if unknown := set(values) - {"effect"}:
+            raise SettingsError(f"no such setting: {', '.join(sorted(unknown))}")
+        return replace(self, **parts, **values)
+
+
+def default_of(setting: Field[Any]) -> Any:
+    """Give a field's default, None where it has none."""
+    return None if setting.default is MISSING else setting.default
