@@ -1,1 +1,28 @@
-"""Turn a video into a DeepDream that holds still on what it grows on."""
+"""Turn a video into a DeepDream that holds still on what it grows on.
+
+``vidream clip.mp4 -o dream.mp4`` on the command line; :func:`dream_video`, :func:`dream_frames`
+and :class:`Dreamer` from Python.
+"""
+
+from vidream.dreamer import Dreamer, OctaveReport
+from vidream.errors import VidreamError
+from vidream.frames import Frame
+from vidream.pipeline import FrameReport, dream_frames, dream_video
+from vidream.presets import preset_settings
+from vidream.settings import DreamSettings, LayerTerm, ReadSettings, Settings, WriteSettings
+
+__all__ = [
+    "DreamSettings",
+    "Dreamer",
+    "Frame",
+    "FrameReport",
+    "LayerTerm",
+    "OctaveReport",
+    "ReadSettings",
+    "Settings",
+    "VidreamError",
+    "WriteSettings",
+    "dream_frames",
+    "dream_video",
+    "preset_settings",
+]

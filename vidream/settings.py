@@ -141,7 +141,7 @@ class DreamSettings(_Validated):
         maximum=10_000,
     )
     step_size: float = _option(
-        0.006, "Mean change of a pixel in one step (1 = black to white).", minimum=0, maximum=1
+        0.01, "Mean change of a pixel in one step (1 = black to white).", minimum=0, maximum=1
     )
     jitter: int = _option(
         32, "Largest random shift before each step, in pixels.", minimum=0, maximum=512

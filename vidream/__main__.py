@@ -1,0 +1,5 @@
+"""``python -m vidream`` is the command ``vidream``."""
+
+from vidream.cli import main
+
+main()

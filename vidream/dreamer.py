@@ -1,0 +1,164 @@
+"""The dreamer: gradient ascent on an image, octave by octave, through a network loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from vidream import octaves
+from vidream.errors import DeviceError
+from vidream.networks import Network, load_network
+from vidream.objectives import weighted_energy
+from vidream.octaves import Size
+from vidream.settings import DreamSettings
+
+
+@dataclass(frozen=True, slots=True)
+class OctaveReport:
+    """What happened at one octave.
+
+    Args:
+        index: number of the octave, 0 is the smallest.
+        size: height and width in pixels.
+        objectives: the objective before each step.
+    """
+
+    index: int
+    size: Size
+    objectives: tuple[float, ...]
+
+
+Observer = Callable[[OctaveReport], None]
+
+
+class Dreamer:
+    """Deepens images: a network, an objective and the octave loop.
+
+    >>> dreamer = Dreamer(DreamSettings(octaves=3))
+    >>> dream = dreamer.dream(image)  # float [1, 3, H, W] in [0, 1]
+
+    Args:
+        settings: what to dream and how deeply.
+        network: the network to use; by default the one that ``settings`` names is loaded.
+        on_download: called with bytes so far and bytes in all, should weights be downloaded.
+
+    Raises:
+        NetworkError: unknown network, layer or channel.
+        WeightsError: the weights cannot be had or do not fit.
+        DeviceError: the device is not there.
+    """
+
+    def __init__(
+        self,
+        settings: DreamSettings | None = None,
+        *,
+        network: Network | None = None,
+        on_download: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        settings = settings or DreamSettings()
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self.network = network or load_network(
+            settings.network,
+            [term.layer for term in settings.layers],
+            weights=settings.weights,
+            device=self.device,
+            progress=on_download,
+        )
+        terms = settings.layers or self.network.default_layers
+        self.terms = tuple(replace(t, layer=self.network.canonical(t.layer)) for t in terms)
+        for term in self.terms:
+            self.network.check(term)
+
+    def objective(self, image: Tensor) -> Tensor:
+        """Give the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor."""
+        return weighted_energy(self.network.activations(image), self.terms)
+
+    def dream(
+        self,
+        image: Tensor,
+        *,
+        frame: int = 0,
+        steps: int | None = None,
+        observe: Observer | None = None,
+    ) -> Tensor:
+        """Deepen an image.
+
+        At each octave the *detail*, what ascent has added so far, is brought to the octave's
+        size and laid over the image at that size; the image itself is never resampled into the
+        result.
+
+        Args:
+            image: float ``[1, 3, H, W]`` RGB in [0, 1]; the start image of a video frame.
+            frame: index of the frame, which seeds the jitter.
+            steps: steps at each octave; by default ``settings.steps``.
+            observe: called with an :class:`OctaveReport` after each octave.
+
+        Returns:
+            The dream: a new float32 tensor of the same shape, in [0, 1], on the same device.
+
+        Raises:
+            NetworkError: the network cannot take an image of this size.
+        """
+        settings = self.settings
+        steps = settings.steps if steps is None else steps
+        start = image.detach().to(self.device, torch.float32)
+        size: Size = (start.shape[-2], start.shape[-1])
+        sizes = octaves.octave_sizes(
+            size, settings.octaves, settings.octave_scale, self.network.minimum_side
+        )
+        shifts = octaves.jitter_shifts(
+            settings.seed, frame, max(1, len(sizes) * steps), settings.jitter
+        )
+        detail = torch.zeros_like(start)
+        for index, octave in enumerate(sizes):
+            ground = octaves.resize(start, octave)
+            dream = (ground + octaves.resize(detail, octave)).clamp_(0, 1)
+            mine = shifts[index * steps : (index + 1) * steps]
+            dream, objectives = self._ascend(dream, mine)
+            detail = dream - ground
+            if observe is not None:
+                observe(OctaveReport(index, octave, tuple(float(o) for o in objectives)))
+        return (start + octaves.resize(detail, size)).clamp_(0, 1).to(image.device)
+
+    def _ascend(self, image: Tensor, shifts: list[Size]) -> tuple[Tensor, list[Tensor]]:
+        """Take one step for each shift; give the image and the objective before each step."""
+        objectives = []
+        for by in shifts:
+            gradient, objective = self._gradient(octaves.shift(image, by))
+            gradient = octaves.smooth(octaves.unshift(gradient, by), self.settings.smoothing)
+            gradient = octaves.normalize(gradient, self.settings.normalize)
+            image = (image + self.settings.step_size * gradient).clamp_(0, 1)
+            objectives.append(objective)
+        return image, objectives
+
+    def _gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        image = image.detach().requires_grad_(True)
+        with torch.enable_grad():
+            objective = self.objective(image)
+            (gradient,) = torch.autograd.grad(objective, image)
+        return gradient, objective.detach()
+
+
+def choose_device(name: str) -> torch.device:
+    """Give the device of that name; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        DeviceError: a GPU is asked for and there is none.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, there in present.items() if there)
+    if not present[name]:
+        raise DeviceError(
+            f"no {name.upper()} device here that this PyTorch can use; "
+            "leave --device out, or say --device cpu"
+        )
+    return torch.device(name)

@@ -1,0 +1,1 @@
+"""Processors other than the dreamer, each registered in pyproject.toml as a plugin would be."""

@@ -1,0 +1,23 @@
+"""The networks that dream: which there are, their layers, and how one is loaded."""
+
+from vidream.networks.network import (
+    LayerInfo,
+    Network,
+    default_layers,
+    layer_names,
+    load_network,
+)
+from vidream.networks.registry import describe_networks, find_network, network_names
+from vidream.networks.spec import NetworkSpec
+
+__all__ = [
+    "LayerInfo",
+    "Network",
+    "NetworkSpec",
+    "default_layers",
+    "describe_networks",
+    "find_network",
+    "layer_names",
+    "load_network",
+    "network_names",
+]

@@ -1,0 +1,86 @@
+"""Octaves: sizes, resizing, jitter, and the smoothing and normalisation of gradients.
+
+Pure functions on ``[B, C, H, W]`` tensors.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+_TINY = 1e-8  # keeps a flat gradient from being divided by zero
+
+
+def octave_sizes(size: Size, octaves: int, scale: float, minimum: int) -> list[Size]:
+    """Give the sizes to dream at, from small to large, ending with ``size``.
+
+    Octaves whose shorter side would fall under ``minimum`` (what the network can take) are left
+    out. A frame that is itself under it is dreamed at the smallest size that is not, in its own
+    proportions, and only the detail is brought back.
+    """
+    height, width = size
+    short = min(size)
+    if short < minimum:
+        grow = minimum / short
+        return [(math.ceil(height * grow), math.ceil(width * grow))]
+    shrinks = [scale**-k for k in reversed(range(octaves))]
+    sizes = [(round(height * s), round(width * s)) for s in shrinks]
+    return [s for s in sizes if min(s) >= minimum]
+
+
+def resize(image: Tensor, size: Size) -> Tensor:
+    """Resample to ``size``, bilinear, with antialiasing on the way down."""
+    if tuple(image.shape[-2:]) == size:
+        return image
+    return F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def jitter_shifts(seed: int, frame: int, count: int, reach: int) -> list[Size]:
+    """Draw ``count`` random shifts within ±``reach`` pixels.
+
+    They depend on the seed and the frame's index alone, so that frame k is the same whether or
+    not the frames before it were dreamed in the same run.
+    """
+    # A 64-bit mix (the golden-ratio multiplier of Fibonacci hashing) keeps streams apart.
+    mixed = (seed * 0x9E3779B97F4A7C15 + frame * 0xD1B54A32D192ED03) % 2**63
+    generator = torch.Generator().manual_seed(mixed)
+    drawn = torch.randint(-reach, reach + 1, (count, 2), generator=generator)
+    return [(int(y), int(x)) for y, x in drawn.tolist()]
+
+
+def shift(image: Tensor, by: Size) -> Tensor:
+    """Roll the image by ``by`` pixels down and right; what leaves comes in on the other side."""
+    return torch.roll(image, shifts=by, dims=(-2, -1))
+
+
+def unshift(image: Tensor, by: Size) -> Tensor:
+    """Undo :func:`shift`."""
+    return shift(image, (-by[0], -by[1]))
+
+
+def smooth(gradient: Tensor, sigma: float) -> Tensor:
+    """Blur with a Gaussian of ``sigma`` pixels; 0 leaves the gradient as it is."""
+    if sigma <= 0:
+        return gradient
+    reach = math.ceil(3 * sigma)
+    # Reflection needs more image than border; a tiny octave gets a shorter kernel.
+    reach = min(reach, min(gradient.shape[-2:]) - 1)
+    x = torch.arange(-reach, reach + 1, dtype=gradient.dtype, device=gradient.device)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    channels = gradient.shape[1]
+    padded = F.pad(gradient, (reach, reach, reach, reach), mode="reflect")
+    rows = F.conv2d(padded, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+    return F.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+
+
+def normalize(gradient: Tensor, by: str) -> Tensor:
+    """Divide by the mean absolute value (``"mean"``) or the standard deviation (``"std"``)."""
+    size = gradient.std() if by == "std" else gradient.abs().mean()
+    return gradient / (size + _TINY)

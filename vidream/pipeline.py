@@ -1,0 +1,299 @@
+"""The frame loop: reader → start image → processor → writer, each part overlapping the others."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from vidream.frames import Frame, Picture, to_picture, to_tensor
+from vidream.processors import Processor, load_processor
+from vidream.media import AudioPacket, Place
+from vidream.reader import Reader, open_reader
+from vidream.settings import DreamSettings, Settings
+from vidream.stills import is_still, read_still, write_still
+from vidream.temporal import Blend, Carrier, DreamState
+from vidream.writer import Writer, check_target, open_writer
+
+Item = TypeVar("Item")
+
+AHEAD = 4
+"""Frames that may wait between two parts: enough to overlap, too few to fill memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReport:
+    """What became of one frame.
+
+    Args:
+        index: number of the frame, from 0.
+        expected: frames in all, as far as the source tells.
+        time: when the frame shows, in seconds.
+        seconds: how long its dream took.
+        carried: whether it started from the previous dream.
+    """
+
+    index: int
+    expected: int | None
+    time: float
+    seconds: float
+    carried: bool
+
+
+Progress = Callable[[FrameReport], None]
+Download = Callable[[int, int | None], None]
+
+
+def dream_frames(
+    frames: Iterable[Frame | Picture],
+    settings: DreamSettings | None = None,
+    *,
+    processor: Processor | None = None,
+    carrier: Carrier | None = None,
+    expected: int | None = None,
+) -> Iterator[tuple[Frame, FrameReport]]:
+    """Dream frames as they come, one in and one out, for a pipeline of one's own.
+
+    Args:
+        frames: frames, or uint8 ``[H, W, 3]`` RGB arrays.
+        settings: what to dream; the defaults if left out.
+        processor: what to do to each frame, instead of the dreamer that ``settings`` describe.
+        carrier: how the dream is carried on, instead of the blend that ``settings`` describe.
+        expected: frames in all, for the reports.
+
+    Yields:
+        The dreamed frame, with the index and times of its source, and a report.
+
+    Raises:
+        VidreamError: whatever the network, its weights or its device raise.
+    """
+    settings = settings or DreamSettings()
+    processor = processor or load_processor("dream", settings)
+    carrier = carrier or Blend(settings.carry if processor.recurrent else 0)
+    state: DreamState | None = None
+    for number, item in enumerate(frames):
+        frame = item if isinstance(item, Frame) else Frame(item, index=number, pts=number)
+        began = time.perf_counter()
+        source = to_tensor(frame.image)
+        start = carrier.start(source, state)
+        dream = processor.process(start, source, frame.index)
+        state = DreamState(frame.index, source, dream) if processor.recurrent else None
+        shown = Frame(to_picture(dream), frame.index, frame.pts, frame.time_base, frame.duration)
+        seconds = time.perf_counter() - began
+        yield shown, FrameReport(frame.index, expected, float(frame.time), seconds, start.carried)
+
+
+def dream_video(
+    source: Place,
+    target: Place,
+    settings: Settings | None = None,
+    *,
+    progress: Progress | None = None,
+    on_download: Download | None = None,
+) -> int:
+    """Dream a video, or a still, into a file.
+
+    The target appears under its name when it is whole. A ``KeyboardInterrupt`` ends it properly
+    after the last whole frame, and is raised again.
+
+    Args:
+        source: path of a video or a picture; ``"-"`` or a binary stream for Y4M or NUT.
+        target: path whose suffix chooses the container; ``"-"`` or a binary stream likewise.
+        settings: everything else.
+        progress: called with a :class:`FrameReport` after each frame.
+        on_download: called with bytes so far and bytes in all, should weights be downloaded.
+
+    Returns:
+        The number of frames written.
+
+    Raises:
+        VidreamError: any of its kinds; its text is one line for the user.
+    """
+    settings = settings or Settings()
+    check_target(target, source, settings.write)
+    if is_still(source) and is_still(target):
+        return _dream_still(source, target, settings, progress, on_download)
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_reader(source, settings.read))
+        writer = stack.enter_context(open_writer(target, reader.info, settings.write))
+        processor = load_processor(settings.effect, settings.dream, on_download)
+        return _render(reader, writer, processor, settings, progress)
+
+
+def _dream_still(
+    source: Place,
+    target: Place,
+    settings: Settings,
+    progress: Progress | None,
+    on_download: Download | None,
+) -> int:
+    still = read_still(source, settings.read)
+    processor = load_processor(settings.effect, settings.dream, on_download)
+    frames = dream_frames([still.image], settings.dream, processor=processor, expected=1)
+    for frame, report in frames:
+        write_still(target, still.replaced(frame.image), settings.write)
+        if progress is not None:
+            progress(report)
+    return 1
+
+
+def _render(
+    reader: Reader,
+    writer: Writer,
+    processor: Processor,
+    settings: Settings,
+    progress: Progress | None,
+) -> int:
+    """Run the loop; the writer's file is finished even if the user interrupts it."""
+    done = 0
+    with ahead(reader) as items, Behind(_put_on(writer)) as output:
+
+        def pictures() -> Iterator[Frame]:
+            """Pass frames on to the dreamer, and packets of sound straight to the writer."""
+            for item in items:
+                if isinstance(item, AudioPacket):
+                    output.put(item)
+                else:
+                    yield item
+
+        dreams = dream_frames(
+            pictures(), settings.dream, processor=processor, expected=reader.info.frames
+        )
+        try:
+            for frame, report in dreams:
+                output.put(frame)
+                done += 1
+                if progress is not None:
+                    progress(report)
+        except KeyboardInterrupt:
+            if done:
+                output.close()
+                writer.finish()
+            raise
+    writer.finish()
+    return done
+
+
+def _put_on(writer: Writer) -> Callable[[Frame | AudioPacket], None]:
+    def put(item: Frame | AudioPacket) -> None:
+        if isinstance(item, AudioPacket):
+            writer.write_audio(item)
+        else:
+            writer.write(item)
+
+    return put
+
+
+class _End:
+    """What a worker sends last: the error that ended it, if any."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+@contextmanager
+def ahead(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Iterator[Item]]:
+    """Run an iterable in a thread of its own, at most ``depth`` items ahead of its consumer.
+
+    An error in it is raised where its next item was awaited. Leaving the context stops it.
+    """
+    waiting: queue.Queue[Item | _End] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def offer(item: Item | _End) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not offer(item):
+                    return
+            offer(_End())
+        except BaseException as error:
+            offer(_End(error))
+
+    def take() -> Iterator[Item]:
+        while True:
+            item = waiting.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+
+    worker = threading.Thread(target=work, name="vidream-read", daemon=True)
+    worker.start()
+    try:
+        yield take()
+    finally:
+        stopped.set()
+        worker.join()
+
+
+class Behind(Generic[Item]):
+    """Runs a consumer in a thread of its own, at most ``depth`` items behind its producer.
+
+    An error in it is raised at the next :meth:`put`, or at :meth:`close`. Leaving the context
+    normally closes it; leaving it by an exception drops what waits.
+    """
+
+    def __init__(self, consume: Callable[[Item], None], depth: int = AHEAD) -> None:
+        self._consume = consume
+        self._waiting: queue.Queue[Item | _End] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._dropping = False
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, name="vidream-write", daemon=True)
+
+    def __enter__(self) -> Behind[Item]:
+        self._worker.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._dropping = True
+            self._join()
+        else:
+            self.close()
+
+    def put(self, item: Item) -> None:
+        """Hand an item over; waits while ``depth`` items wait."""
+        self._raise()
+        self._waiting.put(item)
+
+    def close(self) -> None:
+        """Wait until everything handed over is consumed."""
+        self._join()
+        self._raise()
+
+    def _join(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(_End())
+        self._worker.join()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            self._dropping = True
+            raise error
+
+    def _work(self) -> None:
+        # Keeps taking after an error, so that a producer that waits is never left waiting.
+        while not isinstance(item := self._waiting.get(), _End):
+            if self._dropping or self._error is not None:
+                continue
+            try:
+                self._consume(item)
+            except BaseException as error:
+                self._error = error

@@ -1,0 +1,82 @@
+"""Processors: what is done to a frame. The dreamer is built in; others are plugins.
+
+A plugin registers a class (or any callable that takes :class:`DreamSettings` and gives a
+:class:`Processor`) under the entry-point group ``vidream.processors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from torch import Tensor
+
+from vidream.dreamer import Dreamer
+from vidream.errors import SettingsError, unknown
+from vidream.settings import DreamSettings
+from vidream.temporal import Start
+
+GROUP = "vidream.processors"
+
+
+class Processor(Protocol):
+    """Turns the start image of a frame into what is shown."""
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it wants the previous output carried into its start image."""
+        ...
+
+    def process(self, start: Start, source: Tensor, index: int) -> Tensor:
+        """Give the output of one frame.
+
+        Args:
+            start: where to start from: the source with what was carried, or the source alone.
+            source: the frame, float32 ``[1, 3, H, W]`` RGB in [0, 1].
+            index: number of the frame in its clip.
+
+        Returns:
+            Float32 ``[1, 3, H, W]`` RGB in [0, 1].
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DreamProcessor:
+    """The dreamer as a processor: full depth on fresh frames, fewer steps on carried ones."""
+
+    dreamer: Dreamer
+    recurrent: bool = True
+
+    def process(self, start: Start, source: Tensor, index: int) -> Tensor:  # noqa: ARG002
+        """Deepen the start image."""
+        settings = self.dreamer.settings
+        steps = settings.carried_steps if start.carried else settings.steps
+        return self.dreamer.dream(start.image, frame=index, steps=steps)
+
+
+def load_processor(
+    name: str,
+    settings: DreamSettings,
+    on_download: Callable[[int, int | None], None] | None = None,
+) -> Processor:
+    """Make the processor of that name.
+
+    Raises:
+        SettingsError: there is none of that name, or the plugin cannot be loaded.
+        VidreamError: whatever the processor itself raises.
+    """
+    if name == "dream":
+        return DreamProcessor(Dreamer(settings, on_download=on_download))
+    plugins = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in plugins:
+        names = sorted({"dream", *plugins})
+        raise SettingsError(unknown("effect", name, names, f"The effects are {', '.join(names)}."))
+    try:
+        make = plugins[name].load()
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"effect {name!r} cannot be loaded: {error}") from error
+    processor: Processor = make(settings)
+    return processor

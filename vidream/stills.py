@@ -1,0 +1,206 @@
+"""Pictures: reading and writing stills and numbered sequences, with Pillow."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vidream.drafts import Draft, cannot_write, exists
+from vidream.errors import InputError, OutputError
+from vidream.frames import Frame, Picture
+from vidream.media import MAX_PIXELS, AudioPacket, Place, fit, is_pipe
+from vidream.settings import ReadSettings, WriteSettings
+
+_log = logging.getLogger(__name__)
+
+_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".webp": ("WEBP", {"quality": 95, "method": 4}),
+}
+_NUMBER = re.compile(r"%0?(\d*)d")
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A picture, and what goes with it into the file.
+
+    Args:
+        image: RGB picture, uint8 ``[height, width, 3]``.
+        icc_profile: its colour profile, if it has one.
+    """
+
+    image: Picture = field(repr=False)
+    icc_profile: bytes | None = field(default=None, repr=False)
+
+    def replaced(self, image: Picture) -> Still:
+        """Give another picture with the same colour profile."""
+        return replace(self, image=image)
+
+
+def is_still(place: Place) -> bool:
+    """Whether a path names a single picture."""
+    if is_pipe(place) or is_sequence(place):
+        return False
+    return Path(os.fspath(place)).suffix.lower() in _FORMATS  # type: ignore[arg-type]
+
+
+def is_sequence(place: Place) -> bool:
+    """Whether a path is a pattern of numbered pictures, such as ``frames/%05d.png``."""
+    return not is_pipe(place) and bool(_NUMBER.search(os.path.basename(os.fspath(place))))  # type: ignore[arg-type, type-var]  # noqa: PTH119
+
+
+def read_still(source: Place, settings: ReadSettings) -> Still:
+    """Read a picture: upright by its EXIF orientation, RGB, scaled as the settings say.
+
+    Transparency is laid over black.
+
+    Raises:
+        InputError: there is no picture to read there.
+    """
+    name = os.fspath(source)  # type: ignore[arg-type]
+    try:
+        with Image.open(name, formats=["PNG", "JPEG", "WEBP"]) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise InputError(
+                    f"{name} has {opened.width}×{opened.height} pixels; the most that is read is "
+                    f"{MAX_PIXELS // 2**20} megapixels: scale it down first"
+                )
+            if getattr(opened, "n_frames", 1) > 1:
+                _log.info("%s is animated: its first picture is used", name)
+            profile = opened.info.get("icc_profile")
+            upright = ImageOps.exif_transpose(opened)
+            if opened.mode == "CMYK":
+                profile = None  # it describes inks, not what becomes of them in RGB
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(_why_not(name, error)) from error
+    image = _rgb(upright)
+    size = fit(*image.size, settings)
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return Still(np.array(image), profile)
+
+
+def _why_not(name: str, error: Exception) -> str:
+    path = Path(name)
+    if not path.exists():
+        return f"there is no file {name}: check the name"
+    if path.is_dir():
+        return f"{name} is a folder: give one picture"
+    reason = getattr(error, "strerror", None) or "it is damaged, or no PNG, JPEG or WebP"
+    return f"{name} is not a picture that can be read: {reason}"
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip it, not scale it
+        image = Image.fromarray((np.asarray(image, np.float32) / 257).round().astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image)
+    return image.convert("RGB")
+
+
+def write_still(target: Place, still: Still, settings: WriteSettings) -> None:
+    """Write a picture; it appears under its name when it is whole.
+
+    Raises:
+        OutputError: it cannot be written there.
+    """
+    path = Path(os.fspath(target))  # type: ignore[arg-type]
+    draft = Draft(path, overwrite=settings.overwrite)
+    try:
+        _save(draft.path, path.suffix, still)
+    except BaseException:
+        draft.discard()
+        raise
+    draft.publish()
+
+
+def _save(path: Path, suffix: str, still: Still) -> None:
+    kind, options = _FORMATS[suffix.lower()]
+    if still.icc_profile:
+        options = {**options, "icc_profile": still.icc_profile}
+    try:
+        Image.fromarray(still.image).save(path, format=kind, **options)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+class SequenceWriter:
+    """Numbered pictures, gathered in a hidden folder and moved into place together.
+
+    Args:
+        pattern: path such as ``frames/%05d.png``; its folder is made if it is not there.
+        settings: whether older pictures of the pattern may be replaced.
+
+    Raises:
+        OutputError: there are such pictures already, or the folder cannot be written.
+    """
+
+    def __init__(self, pattern: str, settings: WriteSettings) -> None:
+        self._folder, self._name = Path(pattern).parent, Path(pattern).name
+        self._suffix = Path(pattern).suffix.lower()
+        if self._suffix not in _FORMATS:
+            raise OutputError(f"pictures are {', '.join(_FORMATS)}; not {self._suffix or pattern}")
+        if self._older() and not settings.overwrite:
+            raise exists(pattern)
+        self._made_folder = not self._folder.exists()
+        self._written: list[Path] = []
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._draft = Path(tempfile.mkdtemp(prefix=".vidream-", dir=self._folder))
+        except OSError as error:
+            raise cannot_write(pattern, error) from error
+
+    def __enter__(self) -> SequenceWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._draft, ignore_errors=True)
+        if self._made_folder:
+            with contextlib.suppress(OSError):  # not empty: it holds the pictures
+                self._folder.rmdir()
+
+    def write(self, frame: Frame) -> None:
+        """Write a picture, numbered from 1."""
+        path = self._draft / (self._name % (len(self._written) + 1))
+        _save(path, self._suffix, Still(frame.image))
+        self._written.append(path)
+
+    def write_audio(self, packet: AudioPacket) -> None:
+        """Pictures have no sound."""
+
+    def finish(self) -> None:
+        """Move the pictures into place.
+
+        Older ones that are not replaced are removed: what is left of a longer run would be taken
+        for the end of this one.
+        """
+        try:
+            for older in self._older():
+                older.unlink()
+            for path in self._written:
+                path.replace(self._folder / path.name)
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+
+    def _older(self) -> list[Path]:
+        """Find pictures that the pattern names."""
+        before, digits, after = re.split(r"%0?(\d*)d", self._name, maxsplit=1)
+        count = f"{{{digits},}}" if digits else "+"
+        shape = re.compile(re.escape(before) + rf"\d{count}" + re.escape(after))
+        if not self._folder.is_dir():
+            return []
+        return sorted(path for path in self._folder.iterdir() if shape.fullmatch(path.name))

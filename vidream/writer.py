@@ -1,0 +1,398 @@
+"""Writing video: encoding, sound, and the file itself. Imports PyAV."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import av.container
+import av.filter
+import av.video
+
+from vidream.drafts import Draft, cannot_write, check_place
+from vidream.errors import OutputError
+from vidream.frames import Frame
+from vidream.media import AudioPacket, Colour, Place, VideoInfo, is_pipe
+from vidream.settings import WriteSettings
+from vidream.stills import SequenceWriter, is_sequence, is_still
+
+_log = logging.getLogger(__name__)
+
+_CENTISECOND = Fraction(1, 100)  # GIF's clock
+_MILLISECOND = Fraction(1, 1000)  # WebP's
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A video encoder: FFmpeg's name for it, its usual quality, and its options by speed."""
+
+    encoder: str
+    crf: int | None = None
+    speeds: dict[str, dict[str, str]] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+    pixels: str = "yuv420p"
+    odd_pixels: str = "yuv420p"
+
+
+def _presets(slow: str, medium: str, fast: str, name: str = "preset") -> dict[str, dict[str, str]]:
+    return {"slow": {name: slow}, "medium": {name: medium}, "fast": {name: fast}}
+
+
+_X26X = _presets("slow", "medium", "veryfast")
+_VP9 = {"deadline": "good", "row-mt": "1", "b": "0"}
+
+CODECS = {
+    "h264": Codec("libx264", 18, _X26X, odd_pixels="yuv444p"),
+    "hevc": Codec("libx265", 20, _X26X, {"x265-params": "log-level=error"}, odd_pixels="yuv444p"),
+    "vp9": Codec("libvpx-vp9", 24, _presets("1", "3", "6", "cpu-used"), _VP9),
+    "av1": Codec("libsvtav1", 26, _presets("5", "8", "11"), odd_pixels="yuv420p"),
+    "prores": Codec("prores_ks", None, {}, {"profile": "3"}, "yuv422p10le", "yuv422p10le"),
+    "ffv1": Codec("ffv1", None, {}, {"level": "3"}, odd_pixels="yuv444p"),
+    "gif": Codec("gif", pixels="pal8", odd_pixels="pal8"),
+    "webp": Codec("libwebp_anim", None, {}, {"quality": "85"}),
+    "raw": Codec("rawvideo", odd_pixels="yuv444p"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A kind of file: FFmpeg's muxer, the codecs it can hold (the usual one first), its sound.
+
+    Args:
+        copies: audio codecs that go in as they are; None for whatever the muxer takes.
+        audio: encoder for any other; None for a container without sound.
+        clock: time base that it forces on its frames.
+    """
+
+    muxer: str
+    codecs: tuple[str, ...]
+    copies: frozenset[str] | None = frozenset()
+    audio: str | None = None
+    clock: Fraction | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+_FASTSTART = {"movflags": "+faststart"}
+# Stricter than the muxer, which puts Vorbis and PCM into MP4 where players do not look for them.
+_MP4_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"))
+_MOV_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"))
+
+CONTAINERS = {
+    ".mp4": Container("mp4", ("h264", "hevc", "av1", "vp9"), _MP4_SOUND, "aac", None, _FASTSTART),
+    ".m4v": Container("mp4", ("h264", "hevc"), _MP4_SOUND, "aac", None, _FASTSTART),
+    ".mov": Container("mov", ("h264", "hevc", "prores"), _MOV_SOUND, "aac", None, _FASTSTART),
+    ".mkv": Container(
+        "matroska", ("h264", "hevc", "vp9", "av1", "prores", "ffv1"), None, "libopus"
+    ),
+    ".webm": Container("webm", ("vp9", "av1"), frozenset(("opus", "vorbis")), "libopus"),
+    ".gif": Container("gif", ("gif",), clock=_CENTISECOND, options={"loop": "0"}),
+    ".webp": Container("webp", ("webp",), clock=_MILLISECOND, options={"loop": "0"}),
+    ".y4m": Container("yuv4mpegpipe", ("raw",)),
+    ".nut": Container("nut", ("raw",), None, "pcm_s16le"),
+}
+
+
+class Writer(Protocol):
+    """Takes frames and sound; what it writes appears when it is finished."""
+
+    def __enter__(self) -> Writer: ...
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was not finished."""
+
+    def write(self, frame: Frame) -> None:
+        """Write a frame."""
+
+    def write_audio(self, packet: AudioPacket) -> None:
+        """Write a packet of sound."""
+
+    def finish(self) -> None:
+        """Complete the file and give it its name."""
+
+
+def check_target(target: Place, source: Place, settings: WriteSettings) -> None:
+    """Find out, before anything slow is done, whether the target can be written.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if is_pipe(target) or is_sequence(target):
+        return
+    path = Path(os.fspath(target))  # type: ignore[arg-type]
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: give the name of a file")
+    if not is_still(target) or not is_still(source):
+        _codec(_container(path), path.name, settings)
+    check_place(path, source, overwrite=settings.overwrite)
+
+
+def open_writer(target: Place, info: VideoInfo, settings: WriteSettings | None = None) -> Writer:
+    """Open a video, an animation or a sequence of pictures for writing.
+
+    Raises:
+        OutputError: it cannot be written there, or not as that.
+    """
+    settings = settings or WriteSettings()
+    if is_sequence(target):
+        if info.audio:
+            _log.info("pictures hold no sound: it is left out")
+        return SequenceWriter(os.fspath(target), settings)  # type: ignore[arg-type]
+    return VideoWriter(target, info, settings)
+
+
+def _container(path: Path) -> Container:
+    suffix = path.suffix.lower()
+    if suffix not in CONTAINERS:
+        if is_still(path):
+            raise OutputError(
+                f"{path} is a single picture: for a video give a pattern such as frames/%05d.png"
+            )
+        raise OutputError(
+            f"{path.name} has an unknown suffix: use one of {' '.join(CONTAINERS)}, or pictures "
+            "(frames/%05d.png)"
+        )
+    return CONTAINERS[suffix]
+
+
+def _codec(container: Container, name: str, settings: WriteSettings) -> Codec:
+    chosen = settings.codec or container.codecs[0]
+    if chosen not in container.codecs:
+        raise OutputError(f"{name} cannot hold {chosen}: use {' or '.join(container.codecs)}")
+    codec = CODECS[chosen]
+    if settings.crf is not None and codec.crf is None:
+        raise OutputError(f"{chosen} has no --crf: leave it out")
+    return codec
+
+
+@contextmanager
+def _as_output_error(name: str) -> Iterator[None]:
+    """Say in one line what went wrong in FFmpeg or the file system."""
+    try:
+        yield
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            raise cannot_write(name, error) from error
+        raise OutputError(f"cannot write {name}: {error}") from error
+
+
+class VideoWriter:
+    """One video file or pipe: encodes frames, copies or re-encodes sound.
+
+    Args:
+        target: path whose suffix chooses the container, or a pipe.
+        info: what the source says of size, rate, colour and sound.
+        settings: codec and quality.
+
+    Raises:
+        OutputError: it cannot be written there, or not as that.
+    """
+
+    def __init__(self, target: Place, info: VideoInfo, settings: WriteSettings) -> None:
+        self._info = info
+        self._draft: Draft | None = None
+        file: Any
+        if is_pipe(target):
+            self._name, self._container = "the pipe", CONTAINERS[f".{settings.format}"]
+            file = sys.stdout.buffer if isinstance(target, (str, os.PathLike)) else target
+        else:
+            path = Path(os.fspath(target))  # type: ignore[arg-type]
+            self._name, self._container = str(path), _container(path)
+            self._draft = Draft(path, overwrite=settings.overwrite)
+            file = f"file:{self._draft.path}"
+        self._codec = _codec(self._container, self._name, settings)
+        self._base = self._container.clock or info.time_base
+        self._last: int | None = None
+        self._finished = False
+        try:
+            with _as_output_error(self._name):
+                self._out = av.open(
+                    file, "w", format=self._container.muxer, options=self._container.options
+                )
+                self._out.metadata.update(info.metadata)
+                self._video = self._add_video(settings)
+                self._sound = self._add_sound()
+                self._graph = self._conversion()
+        except BaseException:
+            self._discard()
+            raise
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._finished:
+            self._discard()
+
+    def _discard(self) -> None:
+        try:
+            if hasattr(self, "_out"):
+                self._out.close()
+        except (av.FFmpegError, OSError):
+            pass  # there is an error on its way already, and the file goes
+        finally:
+            if self._draft is not None:
+                self._draft.discard()
+
+    def _add_video(self, settings: WriteSettings) -> av.VideoStream:
+        info, codec = self._info, self._codec
+        options = codec.options | codec.speeds.get(settings.codec_speed, {})
+        if codec.crf is not None:
+            options["crf"] = str(codec.crf if settings.crf is None else settings.crf)
+        stream = self._out.add_stream(codec.encoder, rate=info.rate, options=options)
+        assert isinstance(stream, av.VideoStream)
+        context = stream.codec_context
+        odd = info.width % 2 or info.height % 2
+        context.width, context.height = info.width, info.height
+        context.pix_fmt = codec.odd_pixels if odd else codec.pixels
+        if odd and context.pix_fmt == "yuv444p" and codec.encoder != "rawvideo":
+            _log.info(
+                "%d×%d is odd: kept with full chroma (4:4:4), which some players cannot show; "
+                "an even --width and --height avoid it",
+                info.width,
+                info.height,
+            )
+        context.time_base = stream.time_base = self._base
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+        colour = self._colour()
+        context.color_range, context.colorspace = colour.range, colour.matrix
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        return stream
+
+    def _colour(self) -> Colour:
+        """Give the tags of what is written: the source's, unless that was RGB."""
+        colour = self._info.colour
+        if colour.matrix != Colour.RGB:
+            return colour
+        # An RGB source has no matrix to keep, so the one we use is said.
+        hd = colour.matrix_for(self._info.width, self._info.height) == "bt709"
+        return Colour(1, colour.primaries, colour.transfer, 1 if hd else 6)
+
+    def _conversion(self) -> av.filter.Graph:
+        """Build the way from RGB pictures to what the encoder takes."""
+        info, colour = self._info, self._colour()
+        graph = av.filter.Graph()
+        source = graph.add(
+            "buffer", f"video_size={info.width}x{info.height}:pix_fmt=rgb24:"
+            f"time_base={self._base}:pixel_aspect=1/1",
+        )  # fmt: skip
+        sink = graph.add("buffersink")
+        if self._codec.encoder == "gif":
+            split = graph.add("split")
+            # One palette a frame streams; one for the clip would hold all of it in memory.
+            palette = graph.add("palettegen", "stats_mode=single")
+            use = graph.add("paletteuse", "new=1:dither=sierra2_4a")
+            source.link_to(split)
+            split.link_to(use, 0, 0)
+            split.link_to(palette, 1, 0)
+            palette.link_to(use, 0, 1)
+            use.link_to(sink)
+        else:
+            scale = graph.add(
+                "scale", f"flags=bicubic+accurate_rnd+full_chroma_int:"
+                f"out_color_matrix={colour.matrix_for(info.width, info.height)}:"
+                f"out_range={'pc' if colour.range == 2 else 'tv'}",
+            )  # fmt: skip
+            pixels = graph.add("format", str(self._video.codec_context.pix_fmt))
+            graph.link_nodes(source, scale, pixels, sink)
+        graph.configure()
+        return graph
+
+    def _add_sound(self) -> list[_Track]:
+        if self._container.audio is None:
+            if self._info.audio:
+                _log.info("%s holds no sound: it is left out", self._name)
+            return []
+        return [
+            _Track(self._out, self._container, number, template)
+            for number, template in enumerate(self._info.audio)
+        ]
+
+    def write(self, frame: Frame) -> None:
+        """Encode a frame."""
+        pts = round(frame.pts * frame.time_base / self._base)
+        if self._last is not None and pts <= self._last:
+            _log.debug("frame %d falls on its neighbour's tick: left out", frame.index)
+            return
+        self._last = pts
+        picture = av.VideoFrame.from_ndarray(frame.image, format="rgb24")
+        picture.pts, picture.time_base = pts, self._base
+        with _as_output_error(self._name):
+            self._graph.vpush(picture)
+            converted = self._graph.vpull()
+            converted.pts, converted.time_base = pts, self._base
+            converted.duration = round(frame.duration * frame.time_base / self._base)
+            colour = self._colour()
+            converted.color_range, converted.colorspace = colour.range, colour.matrix
+            converted.color_primaries = colour.primaries
+            converted.color_trc = colour.transfer
+            self._out.mux(self._video.encode(converted))
+
+    def write_audio(self, packet: AudioPacket) -> None:
+        """Copy or re-encode a packet of sound."""
+        if self._sound:
+            with _as_output_error(self._name):
+                self._sound[packet.track].write(packet.packet)
+
+    def finish(self) -> None:
+        """Complete the file and give it its name."""
+        with _as_output_error(self._name):
+            self._out.mux(self._video.encode(None))
+            for track in self._sound:
+                track.flush()
+            self._out.close()
+        self._finished = True
+        if self._draft is not None:
+            self._draft.publish()
+
+
+class _Track:
+    """A track of sound: copied packet for packet where the container allows it."""
+
+    def __init__(
+        self, out: av.container.OutputContainer, container: Container, number: int, template: Any
+    ) -> None:
+        self._out = out
+        codec = template.codec_context.name
+        known = template.codec_context.codec.canonical_name
+        allowed = out.supported_codecs if container.copies is None else container.copies
+        self._copied = known in allowed or codec in allowed
+        self._stream: Any
+        if self._copied:
+            self._stream = out.add_stream_from_template(template)
+            return
+        encoder = str(container.audio)
+        # Opus knows 48 kHz and its divisors only.
+        rate = 48_000 if encoder == "libopus" else template.rate
+        self._stream = out.add_stream(encoder, rate=rate)
+        self._stream.layout = template.layout.name
+        _log.info(
+            "audio track %d: %s re-encoded to %s, as this container does not take it",
+            number + 1,
+            known,
+            encoder.removeprefix("lib"),
+        )
+
+    def write(self, packet: Any) -> None:
+        if self._copied:
+            packet.stream = self._stream
+            self._out.mux(packet)
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            _log.debug("a packet of sound cannot be decoded: %s", error)
+            return
+        for frame in frames:
+            self._out.mux(self._stream.encode(frame))
+
+    def flush(self) -> None:
+        if not self._copied:
+            self._out.mux(self._stream.encode(None))
