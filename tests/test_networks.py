@@ -62,6 +62,15 @@ def home(tmp_path_factory):
     return tmp_path_factory.mktemp("torch-home")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Threads waiting for each other on a busy machine cost more than they gain here."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def cache(home, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(home))

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import Field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click_default_group import DefaultGroup
@@ -28,6 +28,8 @@ from vidream.settings import (
     option_of,
 )
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 INTERRUPTED = 130  # what a shell calls a program that Ctrl-C ended
 
 GROUPS: tuple[tuple[str, type], ...] = (
@@ -38,7 +40,7 @@ GROUPS: tuple[tuple[str, type], ...] = (
 )
 
 
-class _Text(click.ParamType):
+class _Text(click.ParamType[Any]):
     """A value that the settings module reads itself."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -109,7 +111,7 @@ def _option_for(setting: Field[Any], heading: str) -> click.Option:
     )
 
 
-def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def _settings_options(command: Command) -> Command:
     """Add an option for every setting, in the order of their definition."""
     params: list[click.Parameter] = [
         _option_for(setting, heading)
@@ -165,7 +167,7 @@ def cli() -> None:
     """Turn a video into a DeepDream that holds still on what it grows on."""
 
 
-@cli.command(cls=_GroupedCommand, no_args_is_help=True)
+@cli.command(cls=_GroupedCommand, no_args_is_help=True)  # type: ignore[untyped-decorator]
 @click.argument("source", metavar="SOURCE")
 @click.option("-o", "--output", "target", required=True, metavar="TARGET", help="File to write.")
 @click.option(

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from vidream.frames import Frame, Picture, to_picture, to_tensor
-from vidream.processors import Processor, load_processor
 from vidream.media import AudioPacket, Place
+from vidream.processors import Processor, load_processor
 from vidream.reader import Reader, open_reader
 from vidream.settings import DreamSettings, Settings
 from vidream.stills import is_still, read_still, write_still

@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.container
 import av.filter
 import av.video
-import numpy as np
 
 from vidream.errors import InputError
-from vidream.frames import Frame
+from vidream.frames import Frame, Picture
 from vidream.media import MAX_PIXELS, MAX_SIDE, AudioPacket, Colour, Place, VideoInfo, fit, is_pipe
 from vidream.settings import ReadSettings
 
@@ -220,8 +219,7 @@ class Reader:
         if self._first is not None:
             first, self._first = self._first, None
             yield first
-        for item in self._mixed:
-            yield item
+        yield from self._mixed
 
     # The demuxer is one generator; frames and sound are told apart as they are used.
 
@@ -298,7 +296,10 @@ class Reader:
 
 
 _KEPT = frozenset(
-    "title artist album album_artist date genre comment description copyright composer".split()
+    (
+        *("title", "artist", "album", "album_artist", "composer"),
+        *("date", "genre", "comment", "description", "copyright"),
+    )
 )
 
 
@@ -323,7 +324,7 @@ class _Upright:
         self._shape: tuple[Any, ...] | None = None
         self._graph: av.filter.Graph | None = None
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def __call__(self, frame: av.VideoFrame) -> Picture:
         """Give the uint8 ``[H, W, 3]`` picture."""
         rotation = frame.rotation
         shape = (frame.width, frame.height, frame.format.name, rotation)
@@ -331,8 +332,7 @@ class _Upright:
             self._graph, self._shape = self._build(frame, rotation), shape
         frame.pts = 0
         self._graph.vpush(frame)
-        image: np.ndarray[Any, np.dtype[np.uint8]] = self._graph.vpull().to_ndarray()
-        return image
+        return cast(Picture, self._graph.vpull().to_ndarray())
 
     def _build(self, frame: av.VideoFrame, rotation: int) -> av.filter.Graph:
         width, height = self._size
@@ -382,7 +382,7 @@ def _open(source: Place, name: str) -> av.container.InputContainer:
         # The prefix keeps FFmpeg from reading "concat:a" or "http:b" as anything but a name.
         file = f"file:{name}"
     try:
-        return av.open(file, "r", container_options=options)
+        return cast(av.container.InputContainer, av.open(file, "r", container_options=options))
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(

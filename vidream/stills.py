@@ -58,7 +58,7 @@ def is_still(place: Place) -> bool:
 
 def is_sequence(place: Place) -> bool:
     """Whether a path is a pattern of numbered pictures, such as ``frames/%05d.png``."""
-    return not is_pipe(place) and bool(_NUMBER.search(os.path.basename(os.fspath(place))))  # type: ignore[arg-type, type-var]  # noqa: PTH119
+    return not is_pipe(place) and bool(_NUMBER.search(os.path.basename(os.fspath(place))))  # type: ignore[arg-type]  # noqa: PTH119
 
 
 def read_still(source: Place, settings: ReadSettings) -> Still:
