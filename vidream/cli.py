@@ -96,8 +96,7 @@ def _option_for(setting: Field[Any], heading: str) -> click.Option:
     option = option_of(setting)
     name = "--" + (option.flag or setting.name).replace("_", "-")
     about = option.help
-    shown = setting.default not in (None, (), False)
-    if shown:
+    if not _unset(setting.default):
         about += f" [default: {setting.default}]"
     if isinstance(setting.default, bool):
         return _Grouped([name, setting.name], is_flag=True, help=about, heading=heading)
@@ -194,7 +193,7 @@ def dream(
     """
     from vidream.pipeline import dream_video  # noqa: PLC0415  (torch is slow to import)
 
-    given = {name: value for name, value in options.items() if value not in (None, (), False)}
+    given = {name: value for name, value in options.items() if not _unset(value)}
     try:
         settings = preset_settings(preset, **given)
     except SettingsError as error:
@@ -209,6 +208,11 @@ def dream(
             progress.close()
             click.echo(f"vidream: {progress.how_far(target)}", err=True)
             sys.exit(INTERRUPTED)
+
+
+def _unset(value: Any) -> bool:
+    """Whether an option was left out. Not a matter of truth: 0 is a value that people give."""
+    return value is None or value is False or value == ()
 
 
 class _Progress:

@@ -10,6 +10,7 @@ from vidream.errors import SettingsError, unknown
 from vidream.settings import Settings
 
 DEFAULT = "creatures"
+"""The preset of who asks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,23 @@ class Preset:
 # The default preset differs from the defaults in nothing: each default is stated once.
 PRESETS: Mapping[str, Preset] = {
     DEFAULT: Preset("animal faces, eyes and fur growing out of everything"),
+    "beasts": Preset("shaggy beasts, fur and feathers", {"layers": ("Mixed_6c",)}),
+    "eyes": Preset("staring eyes ringed with beads", {"layers": ("Mixed_6a",)}),
+    "swirls": Preset(
+        "spirals, dots and tentacles",
+        {"layers": ("Mixed_5d:0.7", "Mixed_5c:0.3"), "octaves": 5},
+    ),
+    "veins": Preset(
+        "glowing veins and cells, as in stained glass",
+        {"layers": ("Mixed_5b",), "octaves": 5, "step_size": 0.006},
+    ),
+    "weave": Preset(
+        "a woven basket of strokes", {"layers": ("Conv2d_4a_3x3",), "step_size": 0.005}
+    ),
+    "article": Preset(
+        "the VGG19 dream of the article: eyes, beaks and arches (needs its weights, 80 MB)",
+        {"network": "vgg19", "layers": ("block5_conv1",)},
+    ),
 }
 
 

@@ -1,0 +1,227 @@
+"""The command, as a user runs it."""
+
+from __future__ import annotations
+
+import io
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import click
+import pytest
+from click.testing import CliRunner
+from conftest import textured
+from PIL import Image
+
+from vidream.cli import _Progress, cli
+from vidream.cli import dream as command
+from vidream.presets import PRESETS, preset_settings
+
+FAST = ["--octaves", "1", "--steps", "1", "--carried-steps", "1", "--jitter", "2"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def one_line(result, status=1):
+    """The line that a failing run says, and nothing else."""
+    assert result.exit_code == status, result.output
+    lines = result.output.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert "Traceback" not in result.output
+    return lines[0]
+
+
+def test_dreams_a_clip(clip, tmp_path):
+    result = run(clip, "-o", tmp_path / "d.mp4", "--frames", 2, *FAST)
+    assert result.exit_code == 0, result.output
+    assert result.output == ""
+    with av.open(str(tmp_path / "d.mp4")) as done:
+        assert sum(1 for _ in done.decode(video=0)) == 2
+
+
+def test_every_option_is_derived_from_a_setting_and_states_its_default():
+    text = run("--help").output
+    flat = " ".join(text.split())
+    for says in ("[default: 10]", "[default: creatures]", "--octaves", "--layer LAYER", "Input:"):
+        assert says in flat
+    defaults = preset_settings()
+    assert f"[default: {defaults.dream.step_size}]" in flat
+    assert f"[default: {defaults.dream.carry}]" in flat
+    assert isinstance(command, click.Command)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (["--list-networks"], ["inception", "vgg19", "resnet50"]),
+        (["--list-layers", "vgg19"], ["features.22", "relu4_3", "block4_conv3"]),
+        (["--list-layers", "inception"], ["Mixed_6b", "768 channels"]),
+        (["--list-presets"], [*PRESETS, "(default)"]),
+        (["--version"], ["version"]),
+    ],
+)
+def test_lists(option, says):
+    result = run(*option)
+    assert result.exit_code == 0
+    assert all(word in result.output for word in says)
+
+
+def test_an_unknown_network_to_list():
+    assert "inception" in one_line(run("--list-layers", "inceptoin"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--octaves", "0"], "octaves is a number from 1"),
+        (["--octaves", "many"], "not a valid integer"),
+        (["--layer", "a:b:c"], "is not a layer"),
+        (["--start", "soon"], "not a time"),
+        (["--preset", "nothing"], "Invalid value"),
+        (["--normalize", "max"], "Invalid value"),
+    ],
+)
+def test_usage_errors_end_with_2(clip, tmp_path, arguments, says):
+    result = run(clip, "-o", tmp_path / "d.mp4", *arguments)
+    assert result.exit_code == 2
+    assert says in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_zero_is_a_value(clip, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        "vidream.pipeline.dream_video", lambda *a, **_: given.update(settings=a[2]) or 0
+    )
+    run(clip, "-o", tmp_path / "d.mp4", "--carry", 0, "--smoothing", 0, "--jitter", 0)
+    dream = given["settings"].dream
+    assert (dream.carry, dream.smoothing, dream.jitter) == (0, 0, 0)
+
+
+def test_a_missing_output_is_a_usage_error(clip):
+    assert run(clip).exit_code == 2
+
+
+def write(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def test_sources_that_are_no_video(tmp_path):
+    given = {
+        tmp_path / "missing.mp4": "there is no file",
+        tmp_path: "is a folder",
+        write(tmp_path, "empty.mp4", b""): "is empty",
+        write(tmp_path, "text.mp4", b"Dear diary,\n" * 50): "not a video",
+        write(tmp_path, "text.png", b"Dear diary,\n" * 50): "not a",
+        "https://example.com/a.mp4": "download it first",
+    }
+    for source, says in given.items():
+        line = one_line(run(source, "-o", tmp_path / "d.mp4"))
+        assert says in line, line
+        assert not (tmp_path / "d.mp4").exists()
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part.mp4")]
+
+
+def test_targets_that_cannot_be(clip, tmp_path):
+    there = write(tmp_path, "there.mp4", b"precious")
+    given = {
+        there: "--overwrite",
+        clip: "source itself",
+        tmp_path: "is a folder",
+        tmp_path / "none" / "d.mp4": "mkdir -p",
+        tmp_path / "d.xyz": ".mp4",
+        tmp_path / "d.png": "frames/%05d.png",
+    }
+    for target, says in given.items():
+        line = one_line(run(clip, "-o", target))
+        assert says in line, line
+    assert there.read_bytes() == b"precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["there.mp4"]
+    assert run(clip, "-o", there, "--overwrite", "--effect", "none").exit_code == 0
+    assert there.read_bytes() != b"precious"
+
+
+def test_networks_layers_and_weights_that_are_not_there(clip, tmp_path):
+    weights = write(tmp_path, "weights.pth", b"not weights")
+    for arguments, says in [
+        (["--network", "incepton"], "did you mean inception"),
+        (["--layer", "Mixed_6x"], "did you mean Mixed_6"),
+        (["--layer", "Mixed_6b#9999"], "channel"),
+        (["--weights", weights], "weights.pth"),
+        (["--weights", tmp_path / "no.pth"], "no.pth"),
+        (["--effect", "nothing"], "effect"),
+    ]:
+        line = one_line(run(clip, "-o", tmp_path / "d.mp4", *arguments))
+        assert says in line, line
+    assert [p.name for p in tmp_path.iterdir()] == ["weights.pth"]
+
+
+def test_stills(tmp_path):
+    Image.fromarray(textured(48, 64)).save(tmp_path / "a.png")
+    assert run(tmp_path / "a.png", "-o", tmp_path / "b.png", *FAST).exit_code == 0
+    with Image.open(tmp_path / "b.png") as dream:
+        assert dream.size == (64, 48)
+
+
+def test_quiet_and_verbose(clip, tmp_path):
+    loud = run(clip, "-o", tmp_path / "a.gif", "--effect", "none")
+    assert "sound" in loud.output
+    quiet = run(clip, "-o", tmp_path / "b.gif", "--effect", "none", "--quiet")
+    assert quiet.output == ""
+    assert run(clip, "-o", tmp_path / "c.gif", "--effect", "none", "-v").exit_code == 0
+
+
+def vidream(*arguments, **how):
+    return subprocess.run(
+        [sys.executable, "-m", "vidream", *map(str, arguments)],
+        capture_output=True,
+        check=True,
+        **how,
+    )
+
+
+def test_a_pipe_in_and_out(clip):
+    out = vidream(clip, "-o", "-", "--effect", "none").stdout
+    assert out.startswith(b"YUV4MPEG2")
+    back = vidream("-", "-o", "-", "--format", "nut", "--effect", "none", input=out)
+    with av.open(io.BytesIO(back.stdout)) as done:
+        assert sum(1 for _ in done.decode(video=0)) == 6
+
+
+def test_ctrl_c_leaves_a_file_that_plays(clip, tmp_path):
+    """Interrupted in the middle: what was dreamed so far plays, and a line says how far."""
+    target = tmp_path / "d.mp4"
+    script = (
+        "import vidream.cli, vidream.pipeline, os, signal\n"
+        "real = vidream.cli._Progress.__call__\n"
+        "def call(self, report):\n"
+        "    real(self, report)\n"
+        "    if report.index == 1: os.kill(os.getpid(), signal.SIGINT)\n"
+        "vidream.cli._Progress.__call__ = call\n"
+        "vidream.cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, clip, "-o", str(target), "--effect", "none"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 128 + signal.SIGINT
+    assert "stopped after 2 of 6 frames" in done.stderr
+    assert "Traceback" not in done.stderr
+    with av.open(str(target)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 2
+
+
+def test_the_progress_of_a_download_and_of_nothing(capsys):
+    with _Progress(hidden=True) as progress:
+        progress.download(5, 10)
+        progress.download(10, 10)
+        assert "nothing was written" in progress.how_far("d.mp4")
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,106 @@
+"""The dreamer, with the default network's real weights, on small pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import textured
+
+from vidream import Dreamer, DreamSettings
+from vidream.dreamer import choose_device
+from vidream.errors import DeviceError, NetworkError
+from vidream.frames import to_tensor
+from vidream.objectives import energy, weighted_energy
+from vidream.presets import PRESETS, preset_settings
+from vidream.settings import LayerTerm
+
+
+@pytest.fixture(scope="module")
+def image():
+    return to_tensor(textured(96, 128))
+
+
+def test_the_objective_rises_at_every_octave(dreamer, image):
+    reports = []
+    dream = dreamer.dream(image, observe=reports.append)
+    assert [r.size for r in reports] == [(69, 91), (96, 128)]
+    for report in reports:
+        assert report.objectives[-1] > 1.1 * report.objectives[0]
+    assert dreamer.objective(dream) > 1.5 * dreamer.objective(image)
+
+
+def test_a_dream_is_a_picture_of_the_same_size_and_leaves_its_source_alone(dreamer, image):
+    before = image.clone()
+    dream = dreamer.dream(image)
+    assert dream.shape == image.shape
+    assert dream.dtype == torch.float32
+    assert 0 <= dream.min() <= dream.max() <= 1
+    assert torch.equal(image, before)
+    assert not dream.requires_grad
+
+
+def test_the_same_frame_dreams_the_same_and_another_does_not(dreamer, image):
+    assert torch.equal(dreamer.dream(image, frame=3), dreamer.dream(image, frame=3))
+    assert not torch.equal(dreamer.dream(image, frame=3), dreamer.dream(image, frame=4))
+
+
+def test_no_steps_change_nothing(dreamer, image):
+    assert torch.allclose(dreamer.dream(image, steps=0), image, atol=1e-6)
+
+
+def test_the_step_is_the_normalised_gradient(dreamer, image):
+    """One step at one octave against the formula, written out."""
+    settings = DreamSettings(octaves=1, steps=1, jitter=0, smoothing=0, step_size=0.01)
+    one = Dreamer(settings, network=dreamer.network)
+    x = image.clone().requires_grad_(True)
+    activation = dreamer.network.activations(x)["Mixed_6b"]
+    (gradient,) = torch.autograd.grad((activation**2).mean(), x)
+    expected = (image + 0.01 * gradient / gradient.abs().mean()).clamp(0, 1)
+    assert torch.allclose(one.dream(image), expected, atol=1e-4)
+
+
+def test_a_frame_smaller_than_the_network_takes_still_dreams(dreamer):
+    tiny = to_tensor(textured(20, 30))
+    dream = dreamer.dream(tiny)
+    assert dream.shape == tiny.shape
+    assert (dream - tiny).abs().mean() > 0.005
+
+
+def test_layers_channels_and_weights():
+    activations = {"a": torch.randn(1, 4, 3, 3), "b": torch.randn(1, 2, 5, 5)}
+    terms = [LayerTerm("a", 2.0), LayerTerm("b", -0.5, channel=1)]
+    expected = 2 * (activations["a"] ** 2).mean() - 0.5 * (activations["b"][:, 1] ** 2).mean()
+    assert weighted_energy(activations, terms) == pytest.approx(float(expected), rel=1e-5)
+    assert energy(torch.full((1, 1, 2, 2), 3.0)) == 9
+
+
+def test_a_channel_that_is_not_there():
+    with pytest.raises(NetworkError, match="9999"):
+        Dreamer(DreamSettings(layers=("Mixed_5b#9999",)))
+
+
+def test_a_layer_that_is_not_there_lists_near_ones():
+    with pytest.raises(NetworkError, match="Mixed_6b"):
+        Dreamer(DreamSettings(layers=("Mixed_6z",)))
+
+
+@pytest.mark.parametrize("name", [n for n, p in PRESETS.items() if "network" not in p.values])
+def test_every_preset_deepens_its_own_layers(name, image):
+    settings = replace(preset_settings(name).dream, octaves=2, steps=6)
+    dreamer = Dreamer(settings)
+    assert dreamer.objective(dreamer.dream(image)) > 1.15 * dreamer.objective(image)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there():
+    with pytest.raises(DeviceError, match="--device cpu"):
+        choose_device("cuda")
+    assert choose_device("auto").type in ("cpu", "mps")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_dreams_on_a_gpu(image):
+    dreamer = Dreamer(DreamSettings(octaves=2, steps=4, device="cuda"))
+    assert dreamer.objective(dreamer.dream(image).cuda()) > dreamer.objective(image.cuda())

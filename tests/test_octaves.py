@@ -1,0 +1,73 @@
+"""Sizes, jitter, smoothing and normalisation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidream import octaves
+
+sides = st.integers(1, 300)
+
+
+@given(sides, sides, st.integers(1, 8), st.floats(1.05, 3), st.integers(1, 90))
+def test_octaves_grow_to_the_frame_and_never_under_the_minimum(height, width, count, scale, least):
+    sizes = octaves.octave_sizes((height, width), count, scale, least)
+    assert 1 <= len(sizes) <= count
+    assert all(min(size) >= least for size in sizes)
+    assert sizes == sorted(sizes)
+    if min(height, width) >= least:
+        assert sizes[-1] == (height, width)
+    else:  # a tiny frame is dreamed larger, in its own proportions
+        assert sizes[0][0] / sizes[0][1] == pytest.approx(height / width, rel=1 / least + 0.01)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 10**9), st.integers(0, 40))
+def test_jitter_depends_on_seed_and_frame_alone(seed, frame, reach):
+    first = octaves.jitter_shifts(seed, frame, 5, reach)
+    torch.rand(7)
+    assert octaves.jitter_shifts(seed, frame, 5, reach) == first
+    assert all(abs(y) <= reach and abs(x) <= reach for y, x in first)
+
+
+def test_jitter_differs_between_frames_and_seeds():
+    drawn = {tuple(octaves.jitter_shifts(s, f, 8, 32)) for s in range(5) for f in range(5)}
+    assert len(drawn) == 25
+
+
+@given(st.integers(-50, 50), st.integers(-50, 50))
+def test_unshift_undoes_shift(y, x):
+    image = torch.arange(2 * 3 * 7 * 5.0).view(2, 3, 7, 5)
+    assert torch.equal(octaves.unshift(octaves.shift(image, (y, x)), (y, x)), image)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 2.5])
+def test_smoothing_is_a_gaussian(sigma):
+    impulse = torch.zeros(1, 3, 41, 41)
+    impulse[:, :, 20, 20] = 1
+    blurred = octaves.smooth(impulse, sigma)
+    x = torch.arange(-20, 21.0)
+    kernel = torch.exp(-(x[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
+    assert torch.allclose(blurred[0, 1], kernel / kernel.sum(), atol=2e-3)
+    assert blurred.sum() == pytest.approx(3, abs=1e-4)
+
+
+def test_smoothing_with_zero_and_on_a_tiny_image():
+    image = torch.rand(1, 3, 2, 3)
+    assert octaves.smooth(image, 0) is image
+    assert octaves.smooth(image, 10).shape == image.shape
+
+
+def test_normalisation():
+    gradient = torch.randn(1, 3, 20, 20) * 1e-4
+    assert octaves.normalize(gradient, "mean").abs().mean() == pytest.approx(1, rel=1e-3)
+    assert octaves.normalize(gradient, "std").std() == pytest.approx(1, rel=1e-3)
+    assert torch.equal(octaves.normalize(torch.zeros(1, 3, 4, 4), "mean"), torch.zeros(1, 3, 4, 4))
+
+
+def test_resize_keeps_a_flat_image_and_the_same_size():
+    image = torch.full((1, 3, 30, 40), 0.25)
+    assert octaves.resize(image, (30, 40)) is image
+    assert torch.allclose(octaves.resize(image, (13, 17)), torch.full((1, 3, 13, 17), 0.25))
