@@ -79,6 +79,11 @@ class _GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
+def _unset(value: Any) -> bool:
+    """Whether an option was left out. Not a matter of truth: 0 is a value that people give."""
+    return value is None or value is False or value == ()
+
+
 def _value_type(setting: Field[Any]) -> Any:
     option = option_of(setting)
     if option.choices:
@@ -208,11 +213,6 @@ def dream(
             progress.close()
             click.echo(f"vidream: {progress.how_far(target)}", err=True)
             sys.exit(INTERRUPTED)
-
-
-def _unset(value: Any) -> bool:
-    """Whether an option was left out. Not a matter of truth: 0 is a value that people give."""
-    return value is None or value is False or value == ()
 
 
 class _Progress:
