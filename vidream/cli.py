@@ -66,12 +66,16 @@ class _Grouped(click.Option):
 class _GroupedCommand(click.Command):
     """A command whose help lists its options under headings."""
 
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the plain form, which needs no name of a command."""
+        formatter.write_usage("vidream", "SOURCE -o TARGET [OPTIONS]")
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each under its heading."""
         headings: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(param, click.Option):
                 heading = param.heading if isinstance(param, _Grouped) else "General"
                 headings.setdefault(heading, []).append(record)
         for heading, records in headings.items():

@@ -1,0 +1,50 @@
+"""The README says what is so: its help, its presets, its Python."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vidream.cli import cli
+from vidream.presets import PRESETS
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_readme_shows_the_help():
+    """To renew it: UPDATE_README=1 pytest tests/test_docs.py."""
+    text = README.read_text()
+    shown = re.search(r"<!-- help:.*?-->\n```text\n(.*?)```\n<!-- /help -->", text, re.DOTALL)
+    given = CliRunner().invoke(cli, ["--help"], prog_name="vidream", terminal_width=88).output
+    if os.environ.get("UPDATE_README"):
+        README.write_text(text[: shown.start(1)] + given + text[shown.end(1) :])
+    else:
+        assert shown.group(1) == given
+
+
+def test_the_readme_names_every_preset():
+    rows = dict(
+        re.findall(r"^\| `([\w-]+)`(?: \(default\))? \| (.*) \|$", README.read_text(), re.M)
+    )
+    assert {name: rows.get(name) for name in PRESETS} == {n: p.shows for n, p in PRESETS.items()}
+
+
+def test_the_readmes_python_runs(clip, tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (tmp_path / "clip.mp4").write_bytes(Path(clip).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "dream.mp4").exists()
+    assert "(96, 128, 3)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\$ (vidream [^|#]*)", README.read_text(), re.M))
+def test_the_readmes_commands_are_spelt_right(line):
+    """Every option that a recipe uses is one that the command has."""
+    text = CliRunner().invoke(cli, ["--help"]).output
+    for option in re.findall(r"(?<=\s)(-{1,2}[\w-]+)", line):
+        assert option in text, option
