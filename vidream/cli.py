@@ -66,7 +66,7 @@ class _Grouped(click.Option):
 class _GroupedCommand(click.Command):
     """A command whose help lists its options under headings."""
 
-    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the plain form, which needs no name of a command."""
         formatter.write_usage("vidream", "SOURCE -o TARGET [OPTIONS]")
 
