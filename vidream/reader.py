@@ -140,8 +140,8 @@ class Reader:
         length = self._container.duration and self._container.duration * _MICROSECOND
         cut = settings.start is not None or settings.stop is not None or settings.fps is not None
         if rate and length and (cut or frames is None):
-            stop = length if settings.stop is None else min(length, Fraction(settings.stop))
-            frames = max(1, round((stop - Fraction(settings.start or 0)) * rate))
+            stop = length if settings.stop is None else min(length, _exact(settings.stop))
+            frames = max(1, round((stop - _exact(settings.start or 0)) * rate))
         elif cut:
             frames = None
         return min(frames, settings.frames) if frames and settings.frames else frames
@@ -239,7 +239,7 @@ class Reader:
         base = self._stream.time_base or Fraction(1, 1000)
         begin = self._begin()
         offset = round(begin / base) if settings.start is not None else 0
-        stop = None if settings.stop is None else self._origin + Fraction(settings.stop)
+        stop = None if settings.stop is None else self._origin + _exact(settings.stop)
         following = None
         for packet in self._container.demux([self._stream, *self._audio]):
             if packet.stream is not self._stream:
@@ -259,15 +259,15 @@ class Reader:
                 yield pts - offset, frame
 
     def _begin(self) -> Fraction:
-        return self._origin + Fraction(self._settings.start or 0)
+        return self._origin + _exact(self._settings.start or 0)
 
     def _end(self) -> Fraction | None:
         """Give the time, on the clock of what is given out, at which the cut ends."""
         if self._settings.stop is None:
             return None
         if self._settings.start is None:
-            return self._origin + Fraction(self._settings.stop)
-        return Fraction(self._settings.stop) - Fraction(self._settings.start)
+            return self._origin + _exact(self._settings.stop)
+        return _exact(self._settings.stop) - _exact(self._settings.start)
 
     def _seek(self) -> None:
         if self._settings.start:
@@ -301,6 +301,11 @@ _KEPT = frozenset(
         *("date", "genre", "comment", "description", "copyright"),
     )
 )
+
+
+def _exact(seconds: float) -> Fraction:
+    """Give the time that was meant: 0.4 is 2/5, and not the float a hair above it."""
+    return Fraction(seconds).limit_denominator(1_000_000)
 
 
 def _seconds(packet: Any) -> Fraction:

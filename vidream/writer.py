@@ -209,6 +209,8 @@ class VideoWriter:
             file = f"file:{self._draft.path}"
         self._codec = _codec(self._container, self._name, settings)
         self._base = self._container.clock or info.time_base
+        if self._container.muxer == "yuv4mpegpipe" and info.rate:
+            self._base = 1 / info.rate  # it knows a rate, and no timestamps
         self._last: int | None = None
         self._finished = False
         try:
