@@ -51,7 +51,8 @@ bench: install
 
 # Names of clips may hold spaces and quotes, which make's own lists cannot: the clips are a list of
 # NUL-ended lines in a file, and clip-N renders the Nth. A clip is rendered under a hidden name, so
-# that one that was cut short is never taken for a finished one.
+# that one that was cut short is never taken for a finished one. Threads that wait sleep: with
+# several clips at once, spinning ones would take the processor from those that work.
 CLIP_KINDS := mp4 mov m4v mkv webm avi mpg mpeg ts mts m2ts 3gp ogv wmv flv gif y4m nut
 
 dreams: install
@@ -72,7 +73,7 @@ clip-%:
 	dream='$(OUT)'/"$$name"; part='$(OUT)'/".part.$$name"; \
 	if test "$$dream" -nt "$$clip"; then echo "$$dream is up to date"; exit; fi; \
 	trap 'rm -f "$$part"' EXIT; \
-	$(VIDREAM) --preset '$(PRESET)' $(OPTIONS) --overwrite -o "$$part" -- "$$clip" && \
+	OMP_WAIT_POLICY=passive $(VIDREAM) --preset '$(PRESET)' $(OPTIONS) --overwrite -o "$$part" -- "$$clip" && \
 	mv "$$part" "$$dream" && echo "$$dream is done"
 
 clean:
