@@ -29,7 +29,7 @@ class Preset:
 # The default preset differs from the defaults in nothing: each default is stated once.
 PRESETS: Mapping[str, Preset] = {
     DEFAULT: Preset("animal faces, eyes and fur growing out of everything"),
-    "beasts": Preset("shaggy beasts, fur and feathers", {"layers": ("Mixed_6c",)}),
+    "beasts": Preset("shaggy coats, scales and mosaics", {"layers": ("Mixed_6c",)}),
     "eyes": Preset("staring eyes ringed with beads", {"layers": ("Mixed_6a",)}),
     "swirls": Preset(
         "spirals, dots and tentacles",
@@ -43,7 +43,7 @@ PRESETS: Mapping[str, Preset] = {
         "a woven basket of strokes", {"layers": ("Conv2d_4a_3x3",), "step_size": 0.005}
     ),
     "article": Preset(
-        "the VGG19 dream of the article: eyes, beaks and arches (needs its weights, 80 MB)",
+        "the VGG19 dream of the article: great eyes in furry rings (needs its weights, 80 MB)",
         {"network": "vgg19", "layers": ("block5_conv1",)},
     ),
 }
