@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vidream.settings import LayerTerm
@@ -29,4 +30,25 @@ def weighted_energy(activations: Mapping[str, Tensor], terms: Sequence[LayerTerm
         if term.channel is not None:
             activation = activation[:, term.channel]
         total = total + term.weight * energy(activation)
+    return total
+
+
+def local_energy(activations: Mapping[str, Tensor], terms: Sequence[LayerTerm]) -> Tensor:
+    """Give the energy of each cell of the coarsest layer's grid: local strength, unnormalised.
+
+    Args:
+        activations: ``[B, C, H, W]`` by layer name.
+        terms: as in :func:`weighted_energy`.
+
+    Returns:
+        ``[B, 1, h, w]``. Its mean is :func:`weighted_energy`, up to cells that the grids of
+        several layers do not share evenly.
+    """
+    used = [(term, activations[term.layer]) for term in terms]
+    grid = min((tuple(a.shape[-2:]) for _, a in used), key=lambda size: size[0] * size[1])
+    total = torch.zeros(())
+    for term, activation in used:
+        chosen = activation if term.channel is None else activation[:, term.channel, None]
+        cells = chosen.float().square().mean(1, keepdim=True)
+        total = term.weight * F.adaptive_avg_pool2d(cells, grid) + total.to(cells.device)
     return total
