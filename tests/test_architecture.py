@@ -12,8 +12,8 @@ PACKAGE = Path(vidream.__file__).parent
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
     "errors", "settings", "frames", "media", "drafts", "objectives", "octaves", "download",
-    "weights", "networks", "dreamer", "presets", "temporal", "processors", "effects",
-    "stills", "reader", "writer", "pipeline", "cli", "__main__",
+    "weights", "flow", "warp", "networks", "dreamer", "presets", "temporal", "processors", "effects",
+    "stills", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 
 
@@ -43,16 +43,20 @@ def test_dependencies_point_one_way():
 
 
 def test_heavy_packages_are_imported_in_one_place():
-    users = {"av": set(), "PIL": set(), "click": set(), "tqdm": set()}
-    for name, path in modules():
-        for module in imports(path):
-            users.get(module.split(".")[0], set()).add(name)
-    assert users == {
+    homes = {
         "av": {"reader", "writer"},
+        "cv2": {"flow"},
         "PIL": {"stills"},
         "click": {"cli"},
         "tqdm": {"cli"},
+        "matplotlib": {"plot"},
+        "scenedetect": {"scenes"},
     }
+    users = {package: set() for package in homes}
+    for name, path in modules():
+        for module in imports(path):
+            users.get(module.split(".")[0], set()).add(name)
+    assert users == homes
 
 
 def test_only_the_command_prints():

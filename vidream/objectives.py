@@ -45,7 +45,8 @@ def local_energy(activations: Mapping[str, Tensor], terms: Sequence[LayerTerm]) 
         several layers do not share evenly.
     """
     used = [(term, activations[term.layer]) for term in terms]
-    grid = min((tuple(a.shape[-2:]) for _, a in used), key=lambda size: size[0] * size[1])
+    grids = [(a.shape[-2], a.shape[-1]) for _, a in used]
+    grid = min(grids, key=lambda size: size[0] * size[1])
     total = torch.zeros(())
     for term, activation in used:
         chosen = activation if term.channel is None else activation[:, term.channel, None]

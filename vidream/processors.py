@@ -76,7 +76,7 @@ def load_processor(
         raise SettingsError(unknown("effect", name, names, f"The effects are {', '.join(names)}."))
     try:
         make = plugins[name].load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever foreign code raises when it is imported
         raise SettingsError(f"effect {name!r} cannot be loaded: {error}") from error
     processor: Processor = make(settings)
     return processor

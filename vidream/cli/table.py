@@ -1,0 +1,87 @@
+"""A measurement as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vidream.measure import ScratchSummary, Summary
+
+Row = tuple[str, Sequence[str]]
+
+_NAME, _CELL = 24, 11  # columns of text
+
+
+def lines(summary: Summary) -> Iterator[str]:
+    """Give the lines of the table, at most 88 columns wide."""
+    yield f"{summary.frames} frames"
+    yield from _section(
+        "Warping error: what motion does not explain; mean square, RGB from 0 to 1",
+        ("dream", "source", "ratio", "frames"),
+        [
+            (
+                f"{error.lag} frame{'s' * (error.lag > 1)} apart",
+                (_small(error.dream), _small(error.source), _ratio(error.ratio), str(error.frames)),
+            )
+            for error in summary.errors
+        ],
+    )
+    spreads = [("over the source", summary.strength)]
+    if summary.scratch is not None:
+        spreads.append(("over dreams from scratch", summary.scratch.strength))
+    yield from _section(
+        "Strength: how much more the network sees; 1 = as much",
+        ("mean", "least", "most"),
+        [(name, (_ratio(s.mean), _ratio(s.minimum), _ratio(s.maximum))) for name, s in spreads],
+    )
+    if summary.scratch is not None:
+        yield from _evenness(summary.scratch)
+    drift = summary.drift
+    yield from _section(
+        f"Drift: change in 100 frames, from frame {drift.since} on; 0 % = it holds",
+        ("dream", "source"),
+        [
+            ("strength", (_percent(drift.strength), "")),
+            ("brightness", (_percent(drift.dream.brightness), _percent(drift.source.brightness))),
+            ("contrast", (_percent(drift.dream.contrast), _percent(drift.source.contrast))),
+            ("saturation", (_percent(drift.dream.saturation), _percent(drift.source.saturation))),
+        ],
+    )
+
+
+def _evenness(scratch: ScratchSummary) -> Iterator[str]:
+    return _section(
+        f"Evenness: depth over that of {scratch.frames} "
+        f"frame{'s' * (scratch.frames > 1)} dreamed from scratch; 1 = as deep",
+        ("", "cells"),
+        [
+            ("on fresh ground", (_ratio(scratch.evenness), str(scratch.fresh))),
+            ("in the weakest tenth", (_ratio(scratch.low),)),
+        ],
+    )
+
+
+def _section(title: str, heads: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
+    """Give a blank line, the title, the heads of the columns and the rows."""
+    yield ""
+    yield title
+    for name, cells in (("", heads), *rows):
+        yield f"  {name:<{_NAME}}{''.join(f'{cell:>{_CELL}}' for cell in cells)}".rstrip()
+
+
+def _small(value: float | None) -> str:
+    from vidream.measure import NOTHING  # noqa: PLC0415  (torch is slow to import)
+
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if value > NOTHING else "0"
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    # Rounded first: a hair below nothing is written 0.0 %, not -0.0 %.
+    return "–" if value is None else f"{round(100 * value, 1) + 0.0:+.1f} %".replace("+0.0", "0.0")

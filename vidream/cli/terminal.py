@@ -1,0 +1,96 @@
+"""What a user sees besides the result: progress, messages, and the line that says what is wrong."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from vidream.errors import VidreamError
+
+INTERRUPTED = 130  # what a shell calls a program that Ctrl-C ended
+
+
+class Progress:
+    """The progress bar: frames, frames a second and time left; silent off a terminal."""
+
+    def __init__(self, *, hidden: bool) -> None:
+        self._disable = True if hidden else None  # None: silent when not a terminal
+        self._bar: Any = None
+        self.done = 0
+        self.expected: int | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, report: Any) -> None:
+        """Count a frame that has been dreamed."""
+        self.count(report.expected)
+
+    def count(self, expected: int | None) -> None:
+        """Count a frame, of so many if that is known."""
+        if self.done == 0:
+            self._open(expected, "frame")
+        self.done += 1
+        self.expected = expected
+        self._bar.update(1)
+
+    def download(self, so_far: int, total: int | None) -> None:
+        """Show how much of the weights is there."""
+        if self._bar is None:
+            self._open(total, "B", unit_scale=True, unit_divisor=1024, desc="weights")
+        self._bar.update(so_far - self._bar.n)
+        if so_far == total:
+            self.close()
+
+    def _open(self, total: int | None, unit: str, **how: Any) -> None:
+        self.close()
+        self._bar = tqdm(total=total, unit=unit, disable=self._disable, dynamic_ncols=True, **how)
+
+    def close(self) -> None:
+        """Leave the terminal on a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def how_far(self, target: str) -> str:
+        """Say what an interrupted run has left."""
+        if not self.done:
+            return "stopped before the first frame; nothing was written"
+        of = f" of {self.expected}" if self.expected else ""
+        return f"stopped after {self.done}{of} frames; {target} holds what was dreamed so far"
+
+
+@contextmanager
+def messages(quiet: bool, verbose: bool) -> Iterator[None]:
+    """Show what the package logs, above the progress bar."""
+    logger = logging.getLogger("vidream")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("vidream: %(message)s"))
+    level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        with logging_redirect_tqdm([logger]):
+            yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def fail(error: VidreamError) -> None:
+    """Say what is wrong in one line, and end with status 1.
+
+    Raises:
+        SystemExit: always.
+    """
+    click.echo(f"vidream: {' '.join(str(error).split())}", err=True)
+    sys.exit(1)

@@ -1,0 +1,37 @@
+"""Measuring a dreamed clip against its source: does it hold still, is it deep, does it drift."""
+
+from vidream.measure.clip import LAGS, Progress, measure_clip
+from vidream.measure.files import ClipPair
+from vidream.measure.quantities import Look
+from vidream.measure.report import (
+    NOTHING,
+    Drift,
+    FrameError,
+    FrameMeasure,
+    FrameScratch,
+    LagSummary,
+    Report,
+    ScratchSummary,
+    Spread,
+    Summary,
+    Trends,
+)
+
+__all__ = [
+    "LAGS",
+    "NOTHING",
+    "ClipPair",
+    "Drift",
+    "FrameError",
+    "FrameMeasure",
+    "FrameScratch",
+    "LagSummary",
+    "Look",
+    "Progress",
+    "Report",
+    "ScratchSummary",
+    "Spread",
+    "Summary",
+    "Trends",
+    "measure_clip",
+]

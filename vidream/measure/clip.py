@@ -1,0 +1,191 @@
+"""The measurement of a clip, frame by frame; only the last few frames are kept."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from vidream.dreamer import Dreamer
+from vidream.errors import InputError, SettingsError
+from vidream.flow import FlowEstimator, load_flow
+from vidream.frames import Picture, to_picture, to_tensor
+from vidream.measure.quantities import LEAST_RELIABLE, fresh_cells, look, low, warping_error
+from vidream.measure.report import FrameError, FrameMeasure, FrameScratch, Report, Summary
+from vidream.objectives import local_energy, weighted_energy
+from vidream.warp import reliability, to_flow
+
+LAGS = (1, 5, 20)
+"""How many frames earlier a frame is compared with: flicker, wobble and slow change."""
+
+Progress = Callable[[FrameMeasure, int | None], None]
+"""Told of each frame, and of how many frames are expected, if that is known."""
+
+Pair = tuple[Picture, Picture]
+
+
+def measure_clip(
+    pairs: Iterable[Pair],
+    dreamer: Dreamer,
+    *,
+    flow: FlowEstimator | None = None,
+    lags: Sequence[int] = LAGS,
+    scratch_every: int = 0,
+    expected: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure a dreamed clip against its source, as its frames come.
+
+    Args:
+        pairs: frames of the source and of the dream, uint8 ``[H, W, 3]`` RGB, all of one size.
+            The last ``max(lags)`` pairs are kept as they are: they must not change later.
+        dreamer: says what strength is; makes the from-scratch dreams, with its own settings.
+        flow: estimator of the source's motion. By default Farnebäck's: a dream that DIS carried
+            would be measured too well by DIS, whose mistakes it shares.
+        lags: how many frames earlier a frame is compared with.
+        scratch_every: dream every Nth frame (the Nth, the 2Nth …) from scratch too, for evenness;
+            0 leaves it out. It takes about as long as dreaming these frames.
+        expected: frames in all, for ``progress``.
+        progress: called after each frame.
+
+    Raises:
+        SettingsError: a lag is under 1, or a layer has no grid of cells to tell evenness by.
+        InputError: the pictures differ in size, or are fewer than two.
+        NetworkError: the network cannot take an image of this size.
+    """
+    if not lags or min(lags) < 1:
+        raise SettingsError(f"lags are one or more whole numbers from 1; not {list(lags)}")
+    if scratch_every < 0:
+        raise SettingsError(f"scratch-every is a number of frames, or 0; not {scratch_every}")
+    meter = _Meter(dreamer, flow or load_flow("farneback"), lags)
+    frames: list[FrameMeasure] = []
+    for number, (source, dream) in enumerate(pairs, 1):
+        sampled = scratch_every > 0 and number % scratch_every == 0
+        frames.append(meter.frame(source, dream, with_scratch=sampled))
+        if progress is not None:
+            progress(frames[-1], expected)
+    if len(frames) < 2:
+        raise InputError("one frame has no motion to measure: give a clip of at least two frames")
+    return Report(Summary.of(frames, lags), tuple(frames))
+
+
+class _Meter:
+    """Measures one frame after the other."""
+
+    def __init__(self, dreamer: Dreamer, flow: FlowEstimator, lags: Sequence[int]) -> None:
+        self._dreamer, self._flow, self._lags = dreamer, flow, lags
+        self._past: deque[Pair] = deque(maxlen=max(lags))
+        self._index = 0
+
+    def frame(self, source: Picture, dream: Picture, *, with_scratch: bool) -> FrameMeasure:
+        """Measure the next frame."""
+        self._check(source, dream)
+        seen = self._activate(source), self._activate(dream)
+        motions = self._motions(source, {*self._lags, *([1] if with_scratch else [])})
+        errors = [
+            self._error(source, dream, lag, *motions[lag]) for lag in self._lags if lag in motions
+        ]
+        measured = FrameMeasure(
+            index=self._index,
+            strength=_ratio(self._objective(seen[1]), self._objective(seen[0])),
+            dream=look(dream),
+            source=look(source),
+            errors=tuple(error for error in errors if error is not None),
+            scratch=self._scratch(source, seen[1], motions.get(1)) if with_scratch else None,
+        )
+        self._past.append((source, dream))
+        self._index += 1
+        return measured
+
+    def _check(self, source: Picture, dream: Picture) -> None:
+        before = self._past[-1][0].shape if self._past else source.shape
+        if source.shape != dream.shape:
+            raise InputError(
+                f"frame {self._index} of the source is {_size(source)} and of the dream "
+                f"{_size(dream)}: scale the source to the dream's size first"
+            )
+        if source.shape != before:
+            raise InputError(
+                f"the size changes at frame {self._index} to {_size(source)}: "
+                "measure the parts on their own"
+            )
+
+    def _motions(self, source: Picture, lags: Iterable[int]) -> dict[int, tuple[Tensor, Tensor]]:
+        """Give the flow to each earlier frame that there is, and the flow back."""
+        found = {}
+        for lag in lags:
+            if lag <= len(self._past):
+                earlier = self._past[-lag][0]
+                found[lag] = (
+                    to_flow(self._flow(source, earlier)),
+                    to_flow(self._flow(earlier, source)),
+                )
+        return found
+
+    def _error(
+        self, source: Picture, dream: Picture, lag: int, flow: Tensor, back: Tensor
+    ) -> FrameError | None:
+        """Give the warping error; None where too little is reliable to tell."""
+        reliable = reliability(flow, back)
+        share = float(reliable.mean(dtype=torch.float64))
+        if share < LEAST_RELIABLE:
+            return None
+        then = self._past[-lag]
+        of_source, of_dream = (
+            warping_error(to_tensor(now), to_tensor(earlier), flow, reliable)
+            for now, earlier in ((source, then[0]), (dream, then[1]))
+        )
+        return FrameError(lag, of_dream, of_source, share)
+
+    def _activate(self, picture: Picture) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return self._dreamer.network.activations(to_tensor(picture, self._dreamer.device))
+
+    def _objective(self, activations: dict[str, Tensor]) -> float:
+        return float(weighted_energy(activations, self._dreamer.terms))
+
+    def _cells(self, activations: dict[str, Tensor]) -> Tensor:
+        """Give the local energy, ``[1, 1, h, w]``, on the CPU."""
+        for term in self._dreamer.terms:
+            if activations[term.layer].ndim != 4:
+                raise SettingsError(
+                    f"{term.layer} has no grid of cells to tell evenness by: leave "
+                    "--scratch-every out, or choose an earlier layer"
+                )
+        return local_energy(activations, self._dreamer.terms).cpu()
+
+    def _scratch(
+        self,
+        source: Picture,
+        activations: dict[str, Tensor],
+        motion: tuple[Tensor, Tensor] | None,
+    ) -> FrameScratch:
+        """Compare the dream, by its activations, with one of the same frame from scratch."""
+        cells = self._cells(activations)
+        # Rounded as the dream was when it was written, so that like is compared with like.
+        alone = to_picture(self._dreamer.dream(to_tensor(source), frame=self._index))
+        reference = self._activate(alone)
+        cells_alone = self._cells(reference)
+        # All of the first frame is new, but it is dreamed from scratch in any case.
+        fresh = torch.zeros_like(cells, dtype=torch.bool)
+        if motion is not None:
+            fresh = fresh_cells(*motion, (cells.shape[-2], cells.shape[-1]))
+        return FrameScratch(
+            strength=_ratio(self._objective(activations), self._objective(reference)),
+            fresh=int(fresh.sum()),
+            fresh_dream=float(cells[fresh].sum(dtype=torch.float64)),
+            fresh_scratch=float(cells_alone[fresh].sum(dtype=torch.float64)),
+            low=_ratio(low(cells), low(cells_alone)),
+        )
+
+
+def _ratio(value: float, by: float) -> float | None:
+    ratio = value / by if by else math.nan
+    return ratio if math.isfinite(ratio) else None
+
+
+def _size(picture: Picture) -> str:
+    return f"{picture.shape[1]}×{picture.shape[0]}"
