@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from vidream import octaves
 from vidream.errors import DeviceError
 from vidream.networks import Network, load_network
-from vidream.objectives import weighted_energy
+from vidream.objectives import local_energy, weighted_energy
 from vidream.octaves import Size
 from vidream.settings import DreamSettings
 
@@ -32,6 +32,21 @@ class OctaveReport:
 
 
 Observer = Callable[[OctaveReport], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """What a backward pass tells of an image.
+
+    Args:
+        gradient: of the objective, ``[1, 3, H, W]``.
+        objective: its value, a scalar.
+        activations: of the wanted layers, by name.
+    """
+
+    gradient: Tensor = field(repr=False)
+    objective: Tensor
+    activations: dict[str, Tensor] = field(repr=False)
 
 
 class Dreamer:
@@ -77,6 +92,13 @@ class Dreamer:
         """Give the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor."""
         return weighted_energy(self.network.activations(image), self.terms)
 
+    def octave_sizes(self, size: Size) -> list[Size]:
+        """Give the sizes at which an image of that size is dreamed, from small to large."""
+        settings = self.settings
+        return octaves.octave_sizes(
+            size, settings.octaves, settings.octave_scale, self.network.minimum_side
+        )
+
     def dream(
         self,
         image: Tensor,
@@ -107,9 +129,7 @@ class Dreamer:
         steps = settings.steps if steps is None else steps
         start = image.detach().to(self.device, torch.float32)
         size: Size = (start.shape[-2], start.shape[-1])
-        sizes = octaves.octave_sizes(
-            size, settings.octaves, settings.octave_scale, self.network.minimum_side
-        )
+        sizes = self.octave_sizes(size)
         shifts = octaves.jitter_shifts(
             settings.seed, frame, max(1, len(sizes) * steps), settings.jitter
         )
@@ -128,19 +148,28 @@ class Dreamer:
         """Take one step for each shift; give the image and the objective before each step."""
         objectives = []
         for by in shifts:
-            gradient, objective = self._gradient(octaves.shift(image, by))
-            gradient = octaves.smooth(octaves.unshift(gradient, by), self.settings.smoothing)
+            slope = self.slope(octaves.shift(image, by))
+            gradient = octaves.unshift(slope.gradient, by)
+            gradient = octaves.smooth(gradient, self.settings.smoothing)
             gradient = octaves.normalize(gradient, self.settings.normalize)
             image = (image + self.settings.step_size * gradient).clamp_(0, 1)
-            objectives.append(objective)
+            objectives.append(slope.objective)
         return image, objectives
 
-    def _gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def slope(self, image: Tensor) -> Slope:
+        """Give the gradient of the objective at a float ``[1, 3, H, W]`` image in [0, 1]."""
         image = image.detach().requires_grad_(True)
         with torch.enable_grad():
-            objective = self.objective(image)
+            activations = self.network.activations(image)
+            objective = weighted_energy(activations, self.terms)
             (gradient,) = torch.autograd.grad(objective, image)
-        return gradient, objective.detach()
+        detached = {name: activation.detach() for name, activation in activations.items()}
+        return Slope(gradient, objective.detach(), detached)
+
+    def cells(self, image: Tensor) -> Tensor:
+        """Give the energy of each cell of the layer's grid, ``[1, 1, h, w]``."""
+        with torch.no_grad():
+            return local_energy(self.network.activations(image), self.terms)
 
 
 def choose_device(name: str) -> torch.device:

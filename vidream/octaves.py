@@ -80,6 +80,27 @@ def smooth(gradient: Tensor, sigma: float) -> Tensor:
     return F.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
 
 
+def normalize_locally(gradient: Tensor, by: str, reach: int = 48) -> Tensor:
+    """Divide by the size of the gradient around each pixel, as :func:`normalize` does overall.
+
+    Where little is left to gain the gradient is small: dividing by the overall size would leave
+    weak ground behind for ever, and that is where carried dreams need their steps.
+
+    Args:
+        gradient: ``[1, C, H, W]``.
+        by: ``"mean"`` or ``"std"``.
+        reach: pixels over which the size is averaged.
+    """
+    height, width = gradient.shape[-2:]
+    sizes = gradient.square() if by == "std" else gradient.abs()
+    grid = (max(1, round(height / reach)), max(1, round(width / reach)))
+    around = F.adaptive_avg_pool2d(sizes.mean(1, keepdim=True), grid)
+    # A floor, so that flat ground of which the network sees nothing does not become noise.
+    around = torch.maximum(around, 0.05 * around.mean())
+    around = resize(around, (height, width))
+    return gradient / ((around.sqrt() if by == "std" else around) + _TINY)
+
+
 def normalize(gradient: Tensor, by: str) -> Tensor:
     """Divide by the mean absolute value (``"mean"``) or the standard deviation (``"std"``)."""
     size = gradient.std() if by == "std" else gradient.abs().mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -10,16 +11,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from vidream.dreamer import choose_device
+from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import Frame, Picture, to_picture, to_tensor
 from vidream.media import AudioPacket, Place
+from vidream.motion import Motion, MotionTracker
 from vidream.processors import Processor, load_processor
 from vidream.reader import Reader, open_reader
 from vidream.settings import DreamSettings, Settings
 from vidream.stills import is_still, read_still, write_still
-from vidream.temporal import Blend, Carrier, DreamState
+from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
 from vidream.writer import Writer, check_target, open_writer
 
 Item = TypeVar("Item")
+Followed = tuple[Frame, Motion]
+"""A frame, and what is known of it from those before it."""
+
+SPARE_CORE = (os.cpu_count() or 1) > 2
+"""Whether motion is followed beside the dreamer: on two cores that only takes turns with it."""
 
 AHEAD = 4
 """Frames that may wait between two parts: enough to overlap, too few to fill memory."""
@@ -35,6 +44,8 @@ class FrameReport:
         time: when the frame shows, in seconds.
         seconds: how long its dream took.
         carried: whether it started from the previous dream.
+        cut: whether a scene begins with it.
+        duplicate: whether it shows the same as the one before, and so has the same dream.
     """
 
     index: int
@@ -42,6 +53,8 @@ class FrameReport:
     time: float
     seconds: float
     carried: bool
+    cut: bool = False
+    duplicate: bool = False
 
 
 Progress = Callable[[FrameReport], None]
@@ -54,6 +67,7 @@ def dream_frames(
     *,
     processor: Processor | None = None,
     carrier: Carrier | None = None,
+    estimator: FlowEstimator | None = None,
     expected: int | None = None,
 ) -> Iterator[tuple[Frame, FrameReport]]:
     """Dream frames as they come, one in and one out, for a pipeline of one's own.
@@ -62,29 +76,78 @@ def dream_frames(
         frames: frames, or uint8 ``[H, W, 3]`` RGB arrays.
         settings: what to dream; the defaults if left out.
         processor: what to do to each frame, instead of the dreamer that ``settings`` describe.
-        carrier: how the dream is carried on, instead of the blend that ``settings`` describe.
+        carrier: how the dream is carried on, instead of along the motion.
+        estimator: of optical flow, instead of the one that ``settings`` name.
         expected: frames in all, for the reports.
 
     Yields:
-        The dreamed frame, with the index and times of its source, and a report.
+        The dreamed frame, with the index and times of its source, and a report. A frame that
+        shows the same as the one before has the same dream, at no cost.
 
     Raises:
         VidreamError: whatever the network, its weights or its device raise.
     """
     settings = settings or DreamSettings()
     processor = processor or load_processor("dream", settings)
-    carrier = carrier or Blend(settings.carry if processor.recurrent else 0)
+    tracker = make_tracker(settings, processor, estimator)
+    numbered = (
+        item if isinstance(item, Frame) else Frame(item, index=number, pts=number)
+        for number, item in enumerate(frames)
+    )
+    followed = ((frame, _follow(frame, tracker)) for frame in numbered)
+    return _dream(followed, settings, processor, carrier, expected)
+
+
+def make_tracker(
+    settings: DreamSettings, processor: Processor, estimator: FlowEstimator | None = None
+) -> MotionTracker | None:
+    """Make what follows the motion of the source; None if nothing is to be carried along it."""
+    if not processor.recurrent or settings.carried_share == 0:
+        return None
+    device = choose_device(settings.device)
+    return MotionTracker(estimator or load_flow(settings.flow, device), settings.memory, device)
+
+
+def _follow(frame: Frame, tracker: MotionTracker | None) -> Motion:
+    return Motion(cut=True) if tracker is None else tracker.track(frame.image, frame.index)
+
+
+def _dream(
+    followed: Iterable[Followed],
+    settings: DreamSettings,
+    processor: Processor,
+    carrier: Carrier | None,
+    expected: int | None,
+) -> Iterator[tuple[Frame, FrameReport]]:
+    """Dream frames whose motion is known."""
+    carrier = carrier or MotionCarrier(settings.carried_share)
+    device = choose_device(settings.device) if processor.recurrent else "cpu"
     state: DreamState | None = None
-    for number, item in enumerate(frames):
-        frame = item if isinstance(item, Frame) else Frame(item, index=number, pts=number)
+    picture: Picture | None = None
+    for frame, motion in followed:
         began = time.perf_counter()
-        source = to_tensor(frame.image)
-        start = carrier.start(source, state)
-        dream = processor.process(start, source, frame.index)
-        state = DreamState(frame.index, source, dream) if processor.recurrent else None
-        shown = Frame(to_picture(dream), frame.index, frame.pts, frame.time_base, frame.duration)
-        seconds = time.perf_counter() - began
-        yield shown, FrameReport(frame.index, expected, float(frame.time), seconds, start.carried)
+        carried = True
+        if picture is None or not motion.duplicate:
+            source = to_tensor(frame.image, device)
+            state = None if motion.cut else state
+            start = carrier.start(source, state, motion)
+            dream, memo = processor.process(start, source, frame.index)
+            if processor.recurrent:
+                state = remember(state, motion, frame.index, source, dream, memo, settings.memory)
+            picture, carried = to_picture(dream), start.carried
+        shown = Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration)
+        yield (
+            shown,
+            FrameReport(
+                index=frame.index,
+                expected=expected,
+                time=float(frame.time),
+                seconds=time.perf_counter() - began,
+                carried=carried,
+                cut=motion.cut,
+                duplicate=motion.duplicate,
+            ),
+        )
 
 
 def dream_video(
@@ -150,19 +213,22 @@ def _render(
 ) -> int:
     """Run the loop; the writer's file is finished even if the user interrupts it."""
     done = 0
-    with ahead(reader) as items, Behind(_put_on(writer)) as output:
+    tracker = make_tracker(settings.dream, processor)
+    with (
+        ahead(reader) as items,
+        Behind(_put_on(writer)) as output,
+        _followed(items, tracker) as followed,
+    ):
 
-        def pictures() -> Iterator[Frame]:
+        def pictures() -> Iterator[Followed]:
             """Pass frames on to the dreamer, and packets of sound straight to the writer."""
-            for item in items:
+            for item in followed:
                 if isinstance(item, AudioPacket):
                     output.put(item)
                 else:
                     yield item
 
-        dreams = dream_frames(
-            pictures(), settings.dream, processor=processor, expected=reader.info.frames
-        )
+        dreams = _dream(pictures(), settings.dream, processor, None, reader.info.frames)
         try:
             for frame, report in dreams:
                 output.put(frame)
@@ -176,6 +242,23 @@ def _render(
             raise
     writer.finish()
     return done
+
+
+@contextmanager
+def _followed(
+    items: Iterable[Frame | AudioPacket], tracker: MotionTracker | None
+) -> Iterator[Iterator[Followed | AudioPacket]]:
+    """Follow the motion of the frames; while the one before is dreaming, if a core is free."""
+
+    def follow() -> Iterator[Followed | AudioPacket]:
+        for item in items:
+            yield item if isinstance(item, AudioPacket) else (item, _follow(item, tracker))
+
+    if tracker is None or not SPARE_CORE:
+        yield follow()
+    else:
+        with ahead(follow()) as followed:
+            yield followed
 
 
 def _put_on(writer: Writer) -> Callable[[Frame | AudioPacket], None]:

@@ -13,10 +13,11 @@ from typing import Protocol
 
 from torch import Tensor
 
+from vidream.deepening import Deepener
 from vidream.dreamer import Dreamer
 from vidream.errors import SettingsError, unknown
 from vidream.settings import DreamSettings
-from vidream.temporal import Start
+from vidream.temporal import Memo, Start
 
 GROUP = "vidream.processors"
 
@@ -29,8 +30,8 @@ class Processor(Protocol):
         """Whether it wants the previous output carried into its start image."""
         ...
 
-    def process(self, start: Start, source: Tensor, index: int) -> Tensor:
-        """Give the output of one frame.
+    def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:
+        """Give the output of one frame, and what to find in ``start.memo`` at the next one.
 
         Args:
             start: where to start from: the source with what was carried, or the source alone.
@@ -38,23 +39,29 @@ class Processor(Protocol):
             index: number of the frame in its clip.
 
         Returns:
-            Float32 ``[1, 3, H, W]`` RGB in [0, 1].
+            Float32 ``[1, 3, H, W]`` RGB in [0, 1], and plain numbers, or () for none.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DreamProcessor:
-    """The dreamer as a processor: full depth on fresh frames, fewer steps on carried ones."""
+    """The dreamer as a processor: full depth on fresh frames, as little as it takes on others.
+
+    Its memo is the level of the scene's first dream, which the others are held to.
+    """
 
     dreamer: Dreamer
     recurrent: bool = True
 
-    def process(self, start: Start, source: Tensor, index: int) -> Tensor:  # noqa: ARG002
-        """Deepen the start image."""
-        settings = self.dreamer.settings
-        steps = settings.carried_steps if start.carried else settings.steps
-        return self.dreamer.dream(start.image, frame=index, steps=steps)
+    def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:  # noqa: ARG002
+        """Dream, or deepen what is carried."""
+        deepener = Deepener(self.dreamer)
+        if start.fresh is None or not start.memo:
+            dream = self.dreamer.dream(start.image, frame=index)
+            # Nothing will be held to it where nothing is carried.
+            return dream, deepener.levels(dream) if self.dreamer.settings.carried_share else ()
+        return deepener.deepen(start.image, start.fresh, start.memo, frame=index), start.memo
 
 
 def load_processor(

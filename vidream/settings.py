@@ -135,8 +135,14 @@ class DreamSettings(_Validated):
         10, "Gradient steps at each octave of a fresh frame.", minimum=0, maximum=10_000
     )
     carried_steps: int = _option(
-        3,
-        "Gradient steps at each octave of a frame that starts from the previous dream.",
+        1,
+        "Gradient steps at full size on a frame that carries a dream.",
+        minimum=0,
+        maximum=10_000,
+    )
+    fresh_steps: int = _option(
+        6,
+        "Most gradient steps at each octave on ground that comes new into such a frame.",
         minimum=0,
         maximum=10_000,
     )
@@ -144,22 +150,40 @@ class DreamSettings(_Validated):
         0.01, "Mean change of a pixel in one step (1 = black to white).", minimum=0, maximum=1
     )
     jitter: int = _option(
-        32, "Largest random shift before each step, in pixels.", minimum=0, maximum=512
+        8, "Largest random shift before each step, in pixels.", minimum=0, maximum=512
     )
     smoothing: float = _option(
-        0.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32
+        1.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32
     )
     normalize: str = _option(
         "mean",
         "What the gradient is divided by: mean |g| or its deviation.",
         choices=("mean", "std"),
     )
-    carry: float = _option(
-        0.5,
-        "How much of the previous dream the next frame starts from "
-        "(0 = every frame its own dream).",
+    coherence: float = _option(
+        1.0,
+        "How still the dream holds: 0 = every frame its own dream, 1 = as still as it gets.",
         minimum=0,
         maximum=1,
+    )
+    carry: float | None = _option(
+        None,
+        "Share of the dream that a frame takes over from the one before. Unset: as --coherence.",
+        minimum=0,
+        maximum=1,
+    )
+    flow: str = _option(
+        "dis",
+        "Estimator of motion: dis, raft (needs its weights, 4 MB), farneback, none, or a "
+        "plugin's name.",
+        metavar="NAME",
+    )
+    memory: int = _option(
+        4,
+        "Older frames kept for ground that is hidden for a moment and comes back, one in 8 frames.",
+        metavar="N",
+        minimum=0,
+        maximum=64,
     )
     seed: int = _option(0, "Seed of the jitter.", minimum=0, maximum=2**63 - 1)
     device: str = _option("auto", "Where the network runs.", choices=("auto", "cpu", "cuda", "mps"))
@@ -169,6 +193,11 @@ class DreamSettings(_Validated):
         _Validated.__post_init__(self)
         terms = tuple(LayerTerm.parse(t) if isinstance(t, str) else t for t in self.layers)
         object.__setattr__(self, "layers", terms)
+
+    @property
+    def carried_share(self) -> float:
+        """Share of the dream that a frame takes over from the one before."""
+        return self.coherence if self.carry is None else self.carry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,9 +41,12 @@ def warp(image: Tensor, flow: Tensor, mode: str = "bicubic") -> Tensor:
         mode: ``"bicubic"`` keeps detail over many frames; ``"bilinear"`` never overshoots.
 
     Returns:
-        ``[1, C, H, W]``; what lies outside the image repeats its border.
+        ``[1, C, H, W]``; what lies outside the image repeats its border. Where the field is 0
+        the image is given bit for bit.
     """
-    return F.grid_sample(image, _grid(flow), mode, padding_mode="border", align_corners=False)
+    fetched = F.grid_sample(image, _grid(flow), mode, padding_mode="border", align_corners=False)
+    # The grid's rounding is small, but still ground would gather it frame after frame.
+    return torch.where(flow.any(1, keepdim=True), fetched, image)
 
 
 def inside(flow: Tensor) -> Tensor:
@@ -71,8 +74,46 @@ def reliability(flow: Tensor, back: Tensor, *, edges: bool = True) -> Tensor:
     span = length + returned.square().sum(1, keepdim=True)
     good = apart <= 0.01 * span + 0.5
     if edges:
-        good &= _slope(flow) <= 0.01 * length + 0.002
+        good &= coherent(flow)
     return good.float() * inside(flow)
+
+
+def coherent(flow: Tensor) -> Tensor:
+    """Tell, bool ``[1, 1, H, W]``, where the field has no boundary of motion."""
+    return _slope(flow) <= 0.01 * flow.square().sum(1, keepdim=True) + 0.002
+
+
+def settle(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
+    """Let stand still what the pictures do not show to move.
+
+    On even ground an estimator invents motion, or drags along what moves beside it; a dream on it
+    would swim. Motion is kept only where it explains the picture better than standing still by a
+    fifth and a noise of half a level, averaged around each pixel.
+
+    Args:
+        flow: ``[1, 2, H, W]``, from the current picture to the earlier one.
+        current: ``[1, C, H, W]`` in [0, 1].
+        earlier: likewise.
+    """
+    moved = _around((current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True), 6)
+    still = _around((current - earlier).abs().mean(1, keepdim=True), 6)
+    moving = (still > 1.2 * moved + 0.5 / 255).float()
+    return flow * _around(moving, 2)
+
+
+def explained(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
+    """Tell, ``[1, 1, H, W]`` of 0 and 1, where the earlier picture, warped, looks like this one.
+
+    Flow that does not return is no proof of new ground: in even or blurred regions the way back is
+    arbitrary. What differs by less than three levels around a pixel is taken for the same.
+
+    Args:
+        flow: ``[1, 2, H, W]``, from the current picture to the earlier one.
+        current: ``[1, C, H, W]`` in [0, 1].
+        earlier: likewise.
+    """
+    apart = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
+    return (_around(apart, 3) < 3 / 255).float() * inside(flow)
 
 
 def soften(mask: Tensor, radius: int) -> Tensor:
@@ -82,9 +123,15 @@ def soften(mask: Tensor, radius: int) -> Tensor:
     """
     if radius < 1:
         return mask
-    window = 2 * radius + 1
-    shrunk = -F.max_pool2d(-mask, window, stride=1, padding=radius)
-    return F.avg_pool2d(F.pad(shrunk, (radius,) * 4, mode="replicate"), window, stride=1)
+    shrunk = -F.max_pool2d(-mask, 2 * radius + 1, stride=1, padding=radius)
+    return _around(shrunk, radius)
+
+
+def _around(image: Tensor, radius: int) -> Tensor:
+    """Average over a square that reaches ``radius`` pixels to each side."""
+    padded = F.pad(image, (radius,) * 4, mode="replicate")
+    rows = F.avg_pool2d(padded, (2 * radius + 1, 1), stride=1)
+    return F.avg_pool2d(rows, (1, 2 * radius + 1), stride=1)
 
 
 def _slope(flow: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from vidream.settings import DreamSettings
-from vidream.temporal import Start
+from vidream.temporal import Memo, Start
 
 
 class PassThrough:
@@ -16,6 +16,6 @@ class PassThrough:
     def __init__(self, settings: DreamSettings) -> None:
         """Take the settings, as every processor does; this one needs none of them."""
 
-    def process(self, start: Start, source: Tensor, index: int) -> Tensor:  # noqa: ARG002
+    def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:  # noqa: ARG002
         """Give the source."""
-        return source
+        return source, ()

@@ -1,0 +1,159 @@
+"""The motion of the source, frame by frame: scene cuts, duplicates, and the ways back.
+
+It depends on the source alone, never on the dream, so it can run ahead of the dreamer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidream.flow import FlowEstimator
+from vidream.frames import Picture, to_picture, to_tensor
+from vidream.octaves import Size, resize
+from vidream.scenes import SceneDetector
+from vidream.warp import coherent, explained, reliability, settle, soften, to_flow
+
+KEEP_EVERY = 8
+"""Every how many frames of a scene one is kept in long-term memory."""
+
+_SAME = 2  # levels; what encoding changes in a frame that is shown twice
+_LOST = 0.75  # distrust from which a pixel counts as lost: more than a boundary's
+_ENOUGH = 0.02  # share of the frame that is lost, below which no older frame is asked
+_BOUNDARY = 0.5  # trust at a boundary of motion: flow is vague there, but the ground is known
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The way from the current frame back to an earlier one.
+
+    Args:
+        index: number of the earlier frame in its clip.
+        flow: ``[1, 2, h, w]`` from the current frame to the earlier one, in pixels of this grid.
+        trust: ``[1, 1, h, w]``, 0 (another thing is seen there) to 1.
+    """
+
+    index: int
+    flow: Tensor = field(repr=False)
+    trust: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What is known of a frame from those before it.
+
+    Args:
+        cut: a scene begins here; nothing earlier is to be carried into it.
+        duplicate: the frame shows the same as the one before.
+        keep: the frame is worth remembering for long.
+        tracks: ways back, to the previous frame first, then to older ones, closest first.
+    """
+
+    cut: bool
+    duplicate: bool = False
+    keep: bool = False
+    tracks: tuple[Track, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    index: int
+    picture: Picture = field(repr=False)
+    grey: Tensor = field(repr=False)
+
+
+class MotionTracker:
+    """Follows the motion of a clip. Frames are to be given in their order.
+
+    Args:
+        estimator: of optical flow.
+        memory: how many older frames are kept; 0 for none but the previous one.
+        device: where masks are computed, and where they are wanted.
+    """
+
+    def __init__(
+        self, estimator: FlowEstimator, memory: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self._estimator, self._memory, self._device = estimator, memory, device
+        self._scenes = SceneDetector()
+        self._previous: _Seen | None = None
+        self._kept: tuple[_Seen, ...] = ()
+        self._since_cut = 0
+
+    def track(self, image: Picture, index: int) -> Motion:
+        """Give what is known of the next frame, a uint8 ``[H, W, 3]`` picture."""
+        seen = self._look(image, index)
+        before = self._previous
+        resized = before is not None and before.picture.shape != seen.picture.shape
+        if resized:
+            self._scenes = SceneDetector()
+        cut = self._scenes.cut(seen.picture) or resized
+        if before is not None and not cut and _same(seen, before):
+            # The earlier one stays the reference: a slow change must add up until it shows.
+            return Motion(cut=False, duplicate=True)
+        if cut:
+            self._since_cut, self._kept, before = 0, (), None
+        keep = self._memory > 0 and self._since_cut % KEEP_EVERY == 0
+        motion = Motion(cut=cut, keep=keep, tracks=self._tracks(seen, before))
+        self._previous = seen
+        if keep:
+            self._kept = (seen, *self._kept)[: self._memory]
+        self._since_cut += 1
+        return motion
+
+    def _look(self, image: Picture, index: int) -> _Seen:
+        size = grid(image.shape[0], image.shape[1])
+        picture = image
+        tensor = to_tensor(image, self._device)
+        if size != image.shape[:2]:
+            tensor = resize(tensor, size)
+            picture = to_picture(tensor)
+        return _Seen(index, picture, tensor.mean(1, keepdim=True))
+
+    def _tracks(self, seen: _Seen, before: _Seen | None) -> tuple[Track, ...]:
+        """Follow the frame back, as far as there is ground whose past is still unknown."""
+        if before is None:
+            return ()
+        tracks = [self._track(seen, before)]
+        unknown = 1 - tracks[0].trust
+        for older in self._kept:
+            if older.index == before.index:
+                continue
+            if float((unknown > _LOST).float().mean()) < _ENOUGH:
+                break
+            tracks.append(self._track(seen, older))
+            unknown = unknown * (1 - tracks[-1].trust)
+        return tuple(tracks)
+
+    def _track(self, seen: _Seen, earlier: _Seen) -> Track:
+        raw = self._flow(seen, earlier)
+        flow = settle(raw, seen.grey, earlier.grey)
+        back = settle(self._flow(earlier, seen), earlier.grey, seen.grey)
+        # Boundaries are those of the estimate: settling draws lines of its own.
+        sharp = soften(coherent(raw).float(), 2)
+        known = reliability(flow, back, edges=False)
+        known = torch.maximum(known, explained(flow, seen.grey, earlier.grey))
+        trust = soften(known, 2)
+        return Track(earlier.index, flow, trust * (_BOUNDARY + (1 - _BOUNDARY) * sharp))
+
+    def _flow(self, seen: _Seen, other: _Seen) -> Tensor:
+        return to_flow(self._estimator(seen.picture, other.picture), self._device)
+
+
+def grid(height: int, width: int) -> Size:
+    """Give the size at which motion is estimated: half the frame's, from 480 to 960 pixels wide.
+
+    Flow is smooth, and an estimate at full size costs four times as much for a few percent less
+    warping error.
+    """
+    longer = max(height, width)
+    wanted = min(longer, max(480, min(longer // 2, 960)))
+    return max(1, round(height * wanted / longer)), max(1, round(width * wanted / longer))
+
+
+def _same(seen: _Seen, before: _Seen) -> bool:
+    apart = np.abs(seen.picture.astype(np.int16) - before.picture)
+    return int(apart.max()) <= _SAME

@@ -1,0 +1,76 @@
+"""How strong a dream is from place to place, and how far it has to grow. Pure functions.
+
+Dreams made from scratch turn out about equally strong everywhere, whatever they grow on: the
+local energy of the layer differs between frames and between regions by 10 to 25 %, while that of
+the sources differs twofold and is hardly correlated with it. So one number for each octave, the
+*level* of a from-scratch dream, says what every place of every later frame should come to.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidream.octaves import Size, resize
+
+REACH = 80
+"""Pixels over which energy is averaged: several cells of a deep layer, a face of a creature."""
+
+EAGERNESS = 3.0
+"""Steps taken at once for each e-fold that a place is too weak."""
+
+MOST = 1.0
+"""Steps taken at once at most: beyond it the gradient no longer says where to go."""
+
+MARGIN = 1.12
+"""How far above the level growth ends: warping takes a little of it away until the next frame."""
+
+
+def local_level(cells: Tensor, size: Size) -> Tensor:
+    """Average energy over :data:`REACH` pixels.
+
+    Args:
+        cells: energy of each cell of a layer's grid, ``[1, 1, h, w]``.
+        size: of the image that the grid covers, in pixels.
+
+    Returns:
+        ``[1, 1, h, w]``.
+    """
+    for dim in (-2, -1):
+        count = cells.shape[dim]
+        radius = min(round(REACH * count / size[dim] / 2), (count - 1) // 2)
+        if radius:
+            cells = _averaged(cells, radius, dim)
+    return cells
+
+
+def level(cells: Tensor, size: Size) -> float:
+    """Give the typical (geometric mean) local energy of an image: what it is held to later."""
+    return float(local_level(cells, size).clamp_min(1e-12).log().mean().exp())
+
+
+def gain(cells: Tensor, target: float, size: Size) -> Tensor:
+    """Tell how many steps each pixel should take at once.
+
+    Args:
+        cells: energy of each cell, ``[1, 1, h, w]``.
+        target: the :func:`level` to come to.
+        size: of the image, in pixels.
+
+    Returns:
+        ``[1, 1, H, W]``, 0 where the level is reached, to :data:`MOST`. 1 everywhere where there
+        is no level to reach, as with layers of negative weight.
+    """
+    if target <= 0:
+        return torch.ones(1, 1, *size, device=cells.device)
+    missing = torch.log(MARGIN * target / local_level(cells, size).clamp_min(1e-12))
+    return resize((EAGERNESS * missing).clamp(0, MOST), size)
+
+
+def _averaged(cells: Tensor, radius: int, dim: int) -> Tensor:
+    """Average over ``2·radius + 1`` neighbours along one dimension, repeating the border."""
+    down = dim == -2
+    pad = (0, 0, radius, radius) if down else (radius, radius, 0, 0)
+    window = (2 * radius + 1, 1) if down else (1, 2 * radius + 1)
+    return F.avg_pool2d(F.pad(cells, pad, mode="replicate"), window, stride=1)
