@@ -13,7 +13,8 @@ PACKAGE = Path(vidream.__file__).parent
 ORDER = [
     "errors", "settings", "frames", "media", "drafts", "objectives", "octaves", "strength",
     "crops", "download", "weights", "flow", "warp", "scenes", "motion", "networks", "dreamer",
-    "deepening", "presets", "temporal", "processors", "effects", "stills", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
+    "deepening", "presets", "temporal", "processors", "effects",
+    "stills", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 
 

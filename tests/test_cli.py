@@ -50,7 +50,7 @@ def test_every_option_is_derived_from_a_setting_and_states_its_default():
         assert says in flat
     defaults = preset_settings()
     assert f"[default: {defaults.dream.step_size}]" in flat
-    assert f"[default: {defaults.dream.carry}]" in flat
+    assert f"[default: {defaults.dream.coherence}]" in flat
     assert isinstance(command, click.Command)
 
 

@@ -15,10 +15,11 @@ from PIL import Image
 
 from vidream import DreamSettings, Frame, Settings, VidreamError, dream_frames, dream_video
 from vidream.errors import SettingsError
+from vidream.flow.estimator import NoFlow
 from vidream.frames import to_picture, to_tensor
 from vidream.pipeline import Behind, ahead
 from vidream.processors import DreamProcessor, load_processor
-from vidream.temporal import Blend, DreamState, Start
+from vidream.temporal import Start
 
 SMALL = DreamSettings(octaves=1, steps=2, carried_steps=1, jitter=4)
 
@@ -33,41 +34,80 @@ class Brighten:
 
     def process(self, start, source, index):
         self.starts.append(start)
-        return (start.image + 0.1).clamp(0, 1)
+        return (start.image + 0.1).clamp(0, 1), (float(len(self.starts) - 1),)
 
 
 def pictures(count=3, size=(64, 96)):
-    return [textured(*size, seed=k) for k in range(count)]
+    """A pan: no cuts, no duplicates."""
+    return [np.roll(textured(*size), 3 * k, axis=1) for k in range(count)]
 
 
 def test_a_dream_is_carried_as_floats_and_only_as_far_as_asked():
-    flat = np.zeros((4, 4, 3), np.uint8)
+    flat = [np.full((4, 4, 3), level, np.uint8) for level in (0, 10, 20)]
     processor = Brighten()
-    list(dream_frames([flat] * 3, replace(SMALL, carry=0.5), processor=processor))
-    values = [float(s.image.mean()) for s in processor.starts]
-    assert values == pytest.approx([0, 0.05, 0.075])  # 8 bits would give 0.0509 and 0.0765
+    list(dream_frames(flat, replace(SMALL, carry=0.5), processor=processor))
+    starts = zip(processor.starts, flat, strict=True)
+    values = [float((s.image - to_tensor(picture)).mean()) for s, picture in starts]
+    assert values == pytest.approx(
+        [0, 0.05, 0.075], abs=1e-6
+    )  # 8 bits would give 0.0509 and 0.0765
     assert [s.carried for s in processor.starts] == [False, True, True]
 
 
 def test_without_carry_every_frame_is_its_own_dream(dreamer):
     first, second = pictures(2)
-    settings = replace(SMALL, carry=0)
+    settings = replace(SMALL, coherence=0)
     processor = DreamProcessor(dreamer)
     both = [f for f, _ in dream_frames([first, second], settings, processor=processor)]
     alone = [f for f, _ in dream_frames([Frame(second, index=1)], settings, processor=processor)]
     assert np.array_equal(both[1].image, alone[0].image)
 
 
-def test_blend():
-    source, dream = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
-    state = DreamState(0, source, dream)
-    start = Blend(0.25).start(source, state)
-    assert start.carried
-    assert torch.allclose(start.image, 0.75 * source + 0.25 * dream)
-    assert Blend(0.25).start(source, None) == Start(source, carried=False)
-    assert not Blend(0.25).start(torch.rand(1, 3, 5, 4), state).carried
-    with pytest.raises(ValueError, match="dream"):
-        DreamState(0, source, torch.rand(1, 3, 5, 4))
+def test_a_frame_shown_twice_has_the_same_dream_at_no_cost():
+    first, second = pictures(2)
+    processor = Brighten()
+    noisy = np.minimum(first, 254) + np.random.default_rng(0).integers(0, 2, first.shape, np.uint8)
+    shown = [first, first, noisy, second, second]
+    done = list(dream_frames(shown, SMALL, processor=processor))
+    assert [r.duplicate for _, r in done] == [False, True, True, False, True]
+    assert len(processor.starts) == 2
+    assert all(np.array_equal(done[0][0].image, done[k][0].image) for k in (1, 2))
+    assert [f.index for f, _ in done] == [0, 1, 2, 3, 4]
+
+
+def test_nothing_is_carried_across_a_cut():
+    first, second = textured(64, 96, 1) // 2, 255 - textured(64, 96, 2) // 2
+    processor = Brighten()
+    done = list(dream_frames([first, second], SMALL, processor=processor))
+    assert [r.cut for _, r in done] == [True, True]
+    assert [r.carried for _, r in done] == [False, False]
+    assert torch.equal(processor.starts[1].image, to_tensor(second))
+
+
+def test_what_a_processor_leaves_is_found_at_the_next_frame():
+    processor = Brighten()
+    list(dream_frames(pictures(), SMALL, processor=processor))
+    assert [s.memo for s in processor.starts] == [(), (0.0,), (1.0,)]
+
+
+def test_a_carrier_and_an_estimator_of_ones_own():
+    class Backwards:
+        def start(self, source, state, motion):
+            return Start(source.flip(-1))
+
+    class Counted(NoFlow):
+        calls = 0
+
+        def __call__(self, picture, other):
+            self.calls += 1
+            return super().__call__(picture, other)
+
+    flow, processor = Counted(torch.device("cpu")), Brighten()
+    how = {"processor": processor, "carrier": Backwards(), "estimator": flow}
+    panned = [100 + picture // 8 for picture in pictures()]  # too faint to be taken for cuts
+    list(dream_frames(panned, replace(SMALL, memory=0), **how))
+    assert torch.equal(processor.starts[1].image, to_tensor(panned[1]).flip(-1))
+    assert flow.calls >= 4  # there and back, twice
 
 
 def test_frames_keep_their_times_and_are_reported():

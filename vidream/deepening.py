@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import cycle
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,13 +21,38 @@ from vidream.dreamer import Dreamer
 from vidream.objectives import local_energy
 from vidream.octaves import Size
 
-Levels = tuple[float, ...]
-"""The level of a from-scratch dream at each octave, from small to large."""
+_BEFORE = 0.9  # of the level, before the step at full size: the step brings the rest
+_PATIENCE = 0.15  # share of a lack of strength that is made up for at the next frame
+_MOST_PUSH = 1.5  # how far above the level a dream may be driven that loses so much on its way
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How deep the dreams of a scene are to be: the memory of the controller.
+
+    Args:
+        levels: the level of a from-scratch dream at each octave, from small to large.
+        push: factor on the levels, 1 to 1.5. Motion and masks take something from every carried
+            dream, more in one clip than in another: the push is what it takes to make up for it.
+    """
+
+    levels: tuple[float, ...]
+    push: float = 1.0
+
+    def after(self, found: float) -> Depth:
+        """Give the next frame's, after a level was ``found`` before the full-size step."""
+        if found <= 0 or self.levels[-1] <= 0:
+            return self
+        push = self.push * (_BEFORE * self.levels[-1] / found) ** _PATIENCE
+        return Depth(self.levels, min(max(push, 1.0), _MOST_PUSH))
+
 
 _UNIT = 16  # pixels to a cell when fresh ground is gathered into crops
 _MARGIN = 32  # pixels of context around fresh ground
 _BUDGET = 0.6  # steps on the whole frame that crops of fresh ground may cost in all
+_NEW = 0.5  # newness from which a cell counts as fresh ground
 _WHOLE = 0.5  # share of the frame from which crops cost more than they save
+_MUCH = 0.2  # mean newness from which the whole frame is dreamed at all octaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +65,32 @@ class Deepener:
 
     dreamer: Dreamer
 
-    def levels(self, dream: Tensor) -> Levels:
+    def depth(self, dream: Tensor) -> Depth:
         """Measure a from-scratch dream, ``[1, 3, H, W]``: what later frames are held to."""
         image = dream.to(self.dreamer.device)
         sizes = self.dreamer.octave_sizes((dream.shape[-2], dream.shape[-1]))
-        return tuple(
-            strength.level(self.dreamer.cells(octaves.resize(image, size)), size) for size in sizes
+        return Depth(
+            tuple(
+                strength.level(self.dreamer.cells(octaves.resize(image, size)), size)
+                for size in sizes
+            )
         )
 
-    def deepen(self, image: Tensor, fresh: Tensor, levels: Levels, *, frame: int) -> Tensor:
+    def deepen(
+        self, image: Tensor, fresh: Tensor, depth: Depth, *, frame: int
+    ) -> tuple[Tensor, Depth]:
         """Deepen a start image.
 
         Args:
             image: float ``[1, 3, H, W]`` in [0, 1].
             fresh: ``[1, 1, H, W]``: how much of each pixel is new, 0 to 1.
-            levels: to come to, from :meth:`levels`.
+            depth: to come to; of the scene's first dream from :meth:`depth`, then what the
+                previous frame gave.
             frame: index of the frame, which seeds the jitter.
 
         Returns:
-            A new float32 tensor of the same shape, in [0, 1], on the same device.
+            A new float32 tensor of the same shape, in [0, 1], on the same device; and the depth
+            for the next frame.
         """
         settings = self.dreamer.settings
         dream = image.to(self.dreamer.device)
@@ -67,8 +100,10 @@ class Deepener:
         share = sum(box.area for box in boxes) / (size[0] * size[1])
         shifts = _Shifts(settings.seed, frame, settings.jitter)
         sizes = self.dreamer.octave_sizes(size)
-        if share > _WHOLE:
-            sweeps = max(1, round(settings.steps * float(fresh.mean()) / 2))
+        levels = tuple(depth.push * level for level in depth.levels)
+        new = float(fresh.mean())
+        if share > _WHOLE or new > _MUCH:
+            sweeps = max(1, round(settings.steps * new / 2))
             for _ in range(min(sweeps, settings.fresh_steps)):
                 for octave, level in zip(sizes[:-1], levels[:-1], strict=True):
                     dream = self._at(dream, octave, level, shifts)
@@ -81,14 +116,15 @@ class Deepener:
             coarse = frame % max(1, len(sizes) - 1)
             dream = self._at(dream, sizes[coarse], levels[coarse], shifts)
         for _ in range(settings.carried_steps):
-            dream = self._at(dream, size, levels[-1], shifts)
-        return dream.to(image.device)
+            dream, cells = self._step(dream, sizes[-1], levels[-1], shifts)
+            depth = depth.after(strength.level(cells, sizes[-1]))
+        return dream.to(image.device), depth
 
     def _boxes(self, fresh: Tensor, size: Size) -> list[Box]:
         if self.dreamer.settings.fresh_steps == 0:
             return []
         cells = F.avg_pool2d(fresh, _UNIT, ceil_mode=True, count_include_pad=False)
-        mask = (cells[0, 0] > 0.5).cpu().numpy()
+        mask = (cells[0, 0] > _NEW).cpu().numpy()
         return crops(mask, _UNIT, size, _MARGIN, max(96, self.dreamer.network.minimum_side))
 
     def _crop(
@@ -96,7 +132,7 @@ class Deepener:
         image: Tensor,
         fresh: Tensor,
         box: Box,
-        levels: Levels,
+        levels: tuple[float, ...],
         sweeps: int,
         shifts: _Shifts,
     ) -> Tensor:
@@ -112,20 +148,28 @@ class Deepener:
             if min(octave) < least:
                 continue
             for _ in range(sweeps):
-                dream = self._at(dream, octave, level, shifts, weight)
+                dream, _ = self._step(dream, octave, level, shifts, weight)
         result = image.clone()
         result[..., rows, columns] = dream
         return result
 
-    def _at(
+    def _at(self, image: Tensor, octave: Size, level: float, shifts: _Shifts) -> Tensor:
+        """Take one step at an octave."""
+        return self._step(image, octave, level, shifts)[0]
+
+    def _step(
         self,
         image: Tensor,
         octave: Size,
         level: float,
         shifts: _Shifts,
         weight: Tensor | None = None,
-    ) -> Tensor:
-        """Take one step at an octave; bring its detail to the image's own size."""
+    ) -> tuple[Tensor, Tensor]:
+        """Take one step at an octave and bring its detail to the image's own size.
+
+        Returns:
+            The image, and the energy of each cell before the step.
+        """
         small = octaves.resize(image, octave)
         settings, by = self.dreamer.settings, shifts.next(octave)
         slope = self.dreamer.slope(octaves.shift(small, by))
@@ -134,16 +178,16 @@ class Deepener:
         gradient = octaves.smooth(octaves.unshift(slope.gradient, by), settings.smoothing)
         step = gain * octaves.normalize_locally(gradient, settings.normalize)
         detail = octaves.resize(settings.step_size * step, (image.shape[-2], image.shape[-1]))
-        return (image + (detail if weight is None else weight * detail)).clamp_(0, 1)
+        return (image + (detail if weight is None else weight * detail)).clamp_(0, 1), cells
 
 
 class _Shifts:
     """The jitter of one frame, drawn step by step."""
 
     def __init__(self, seed: int, frame: int, reach: int) -> None:
-        self._drawn = iter(octaves.jitter_shifts(seed, frame, 4096, reach))
+        self._drawn = cycle(octaves.jitter_shifts(seed, frame, 1024, reach))
 
     def next(self, size: Size) -> Size:
-        """Give the next shift, within half of the image."""
+        """Give the next shift, within the image."""
         down, right = next(self._drawn)
         return down % size[0], right % size[1]

@@ -22,6 +22,7 @@ KEEP_EVERY = 8
 
 _SAME = 2  # levels; what encoding changes in a frame that is shown twice
 _LOST = 0.75  # distrust from which a pixel counts as lost: more than a boundary's
+_FOLLOWED = 0.5  # share of the frame that motion explains, from which there was no cut
 _ENOUGH = 0.02  # share of the frame that is lost, below which no older frame is asked
 _BOUNDARY = 0.5  # trust at a boundary of motion: flow is vague there, but the ground is known
 
@@ -87,10 +88,7 @@ class MotionTracker:
         """Give what is known of the next frame, a uint8 ``[H, W, 3]`` picture."""
         seen = self._look(image, index)
         before = self._previous
-        resized = before is not None and before.picture.shape != seen.picture.shape
-        if resized:
-            self._scenes = SceneDetector()
-        cut = self._scenes.cut(seen.picture) or resized
+        cut = self._cut(seen, before)
         if before is not None and not cut and _same(seen, before):
             # The earlier one stays the reference: a slow change must add up until it shows.
             return Motion(cut=False, duplicate=True)
@@ -112,6 +110,18 @@ class MotionTracker:
             tensor = resize(tensor, size)
             picture = to_picture(tensor)
         return _Seen(index, picture, tensor.mean(1, keepdim=True))
+
+    def _cut(self, seen: _Seen, before: _Seen | None) -> bool:
+        if before is not None and before.picture.shape != seen.picture.shape:
+            self._scenes = SceneDetector()
+            before = None
+        if not self._scenes.cut(seen.picture):
+            return False
+        if before is None:
+            return True
+        # A fast pan over a colourful scene changes as much as a cut does; but it can be followed.
+        flow = settle(self._flow(seen, before), seen.grey, before.grey)
+        return float(explained(flow, seen.grey, before.grey).mean()) < _FOLLOWED
 
     def _tracks(self, seen: _Seen, before: _Seen | None) -> tuple[Track, ...]:
         """Follow the frame back, as far as there is ground whose past is still unknown."""

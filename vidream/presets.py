@@ -33,14 +33,15 @@ PRESETS: Mapping[str, Preset] = {
     "eyes": Preset("staring eyes ringed with beads", {"layers": ("Mixed_6a",)}),
     "swirls": Preset(
         "spirals, dots and tentacles",
-        {"layers": ("Mixed_5d:0.7", "Mixed_5c:0.3"), "octaves": 5},
+        {"layers": ("Mixed_5d:0.7", "Mixed_5c:0.3"), "octaves": 5, "smoothing": 0.5},
     ),
     "veins": Preset(
         "glowing veins and cells, as in stained glass",
-        {"layers": ("Mixed_5b",), "octaves": 5, "step_size": 0.006},
+        {"layers": ("Mixed_5b",), "octaves": 5, "step_size": 0.006, "smoothing": 0.5},
     ),
     "weave": Preset(
-        "a woven basket of strokes", {"layers": ("Conv2d_4a_3x3",), "step_size": 0.005}
+        "a woven basket of strokes",
+        {"layers": ("Conv2d_4a_3x3",), "step_size": 0.005, "smoothing": 0.5},
     ),
     "article": Preset(
         "the VGG19 dream of the article: great eyes in furry rings (needs its weights, 80 MB)",

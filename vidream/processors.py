@@ -13,7 +13,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from vidream.deepening import Deepener
+from vidream.deepening import Deepener, Depth
 from vidream.dreamer import Dreamer
 from vidream.errors import SettingsError, unknown
 from vidream.settings import DreamSettings
@@ -48,7 +48,7 @@ class Processor(Protocol):
 class DreamProcessor:
     """The dreamer as a processor: full depth on fresh frames, as little as it takes on others.
 
-    Its memo is the level of the scene's first dream, which the others are held to.
+    Its memo is the :class:`~vidream.deepening.Depth` that the scene's dreams are held to.
     """
 
     dreamer: Dreamer
@@ -60,8 +60,14 @@ class DreamProcessor:
         if start.fresh is None or not start.memo:
             dream = self.dreamer.dream(start.image, frame=index)
             # Nothing will be held to it where nothing is carried.
-            return dream, deepener.levels(dream) if self.dreamer.settings.carried_share else ()
-        return deepener.deepen(start.image, start.fresh, start.memo, frame=index), start.memo
+            if self.dreamer.settings.carried_share == 0:
+                return dream, ()
+            depth = deepener.depth(dream)
+        else:
+            push, *levels = start.memo
+            depth = Depth(tuple(levels), push)
+            dream, depth = deepener.deepen(start.image, start.fresh, depth, frame=index)
+        return dream, (depth.push, *depth.levels)
 
 
 def load_processor(

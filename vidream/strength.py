@@ -23,7 +23,7 @@ EAGERNESS = 3.0
 MOST = 1.0
 """Steps taken at once at most: beyond it the gradient no longer says where to go."""
 
-MARGIN = 1.12
+MARGIN = 1.06
 """How far above the level growth ends: warping takes a little of it away until the next frame."""
 
 

@@ -1,0 +1,325 @@
+"""Deepening carried dreams, with the default network's real weights, on small pictures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import textured
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidream import Dreamer
+from vidream.deepening import Deepener, Depth
+from vidream.frames import to_tensor
+from vidream.strength import MARGIN, level
+
+SIZE = (128, 160)
+WIDE = (128, 448)
+STRIP = 64  # pixels of new ground at the right of the wide picture
+
+
+def fresh(size, value):
+    return torch.full((1, 1, *size), float(value))
+
+
+def deepen(deepener, image, mask, levels, frame=1):
+    """Deepen by a controller that has nothing to make up for yet; give the image alone."""
+    return deepener.deepen(image, mask, Depth(tuple(levels)), frame=frame)[0]
+
+
+def changed(dreamer, **values):
+    """The same network with other settings."""
+    return Deepener(Dreamer(replace(dreamer.settings, **values), network=dreamer.network))
+
+
+@pytest.fixture(scope="module")
+def deepener(dreamer):
+    return Deepener(dreamer)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return to_tensor(textured(*SIZE))
+
+
+@pytest.fixture(scope="module")
+def dream(dreamer, image):
+    return dreamer.dream(image)
+
+
+@pytest.fixture(scope="module")
+def levels(deepener, dream):
+    return deepener.depth(dream).levels
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return to_tensor(textured(*WIDE))
+
+
+@pytest.fixture(scope="module")
+def wide_dream(dreamer, wide):
+    return dreamer.dream(wide)
+
+
+@pytest.fixture(scope="module")
+def wide_levels(deepener, wide_dream):
+    return deepener.depth(wide_dream).levels
+
+
+@pytest.fixture(scope="module")
+def entering(wide, wide_dream):
+    """A start image: a carried dream, and raw source in a strip at the right; and its mask."""
+    mask = fresh(WIDE, 0)
+    mask[..., -STRIP:] = 1
+    return torch.where(mask > 0, wide, wide_dream), mask
+
+
+def strip_level(dreamer, image):
+    """Energy of the cells that lie over the strip."""
+    cells = dreamer.cells(image)
+    return float(cells[..., -round(STRIP / WIDE[1] * cells.shape[-1]) :].mean())
+
+
+# --- levels
+
+
+@pytest.mark.parametrize("octaves", [1, 2, 3])
+def test_there_is_a_level_for_each_octave(dreamer, image, octaves):
+    deepener = changed(dreamer, octaves=octaves)
+    levels = deepener.depth(image).levels
+    assert len(levels) == len(deepener.dreamer.octave_sizes(SIZE)) == octaves
+    assert all(isinstance(v, float) and v > 0 for v in levels)
+    assert levels[-1] == pytest.approx(level(dreamer.cells(image), SIZE))
+
+
+def test_a_dream_has_higher_levels_than_its_source(deepener, image, levels):
+    assert all(d > 1.3 * s for d, s in zip(levels, deepener.depth(image).levels, strict=True))
+
+
+# --- the result
+
+
+def test_the_result_is_a_picture_and_the_start_is_left_alone(deepener, entering, wide_levels):
+    start, mask = entering
+    before = start.clone(), mask.clone()
+    result = deepen(deepener, start, mask, wide_levels, frame=1)
+    assert result.shape == start.shape
+    assert result.dtype == torch.float32
+    assert 0 <= result.min() <= result.max() <= 1
+    assert not result.requires_grad
+    assert torch.equal(start, before[0])
+    assert torch.equal(mask, before[1])
+
+
+def test_the_same_frame_comes_out_the_same_and_another_does_not(deepener, image, levels):
+    def deepened(frame):
+        return deepen(deepener, image, fresh(SIZE, 0), levels, frame=frame)
+
+    assert torch.equal(deepened(3), deepened(3))
+    assert not torch.equal(deepened(3), deepened(4))
+
+
+# --- how deep
+
+
+def test_raw_ground_is_brought_towards_the_level(dreamer, deepener, image, dream, levels):
+    bare, full = float(dreamer.objective(image)), float(dreamer.objective(dream))
+    result = deepen(deepener, image, fresh(SIZE, 1), levels, frame=1)
+    once = float(dreamer.objective(result))
+    assert once > bare + 0.1 * (full - bare)
+    for frame in range(2, 8):
+        result = deepen(deepener, result, fresh(SIZE, 0), levels, frame=frame)
+    assert float(dreamer.objective(result)) > 0.9 * full
+
+
+def test_all_new_ground_gets_more_than_carried_ground(dreamer, deepener, image, levels):
+    new = deepen(deepener, image, fresh(SIZE, 1), levels, frame=1)
+    carried = deepen(deepener, image, fresh(SIZE, 0), levels, frame=1)
+    assert dreamer.objective(new) > 1.02 * dreamer.objective(carried) > dreamer.objective(image)
+
+
+def test_what_is_above_its_level_is_not_changed_at_all(deepener, dream, levels):
+    low = tuple(0.01 * v for v in levels)
+    for new in (0, 1):
+        assert torch.equal(deepen(deepener, dream, fresh(SIZE, new), low, frame=1), dream)
+
+
+def test_strong_ground_stays_while_weak_ground_beside_it_grows(dreamer, deepener, wide):
+    strong = wide.clone()
+    strong[..., : WIDE[1] // 2] = dreamer.dream(wide, steps=12)[..., : WIDE[1] // 2]
+    # Between what raw ground has and what so many steps give.
+    between = tuple(1.2 * v for v in deepener.depth(wide).levels)
+    result = deepen(deepener, strong, fresh(WIDE, 0), between, frame=1)
+    change = (result - strong).abs()
+    assert not change[..., 24:80].any()
+    assert change[..., 220:-24].mean() > 0.002
+
+
+def test_a_still_shot_converges_and_does_not_burn_in(dreamer, deepener, dream, levels):
+    result, depth, changes, objectives = dream, Depth(levels), [], []
+    for frame in range(1, 31):
+        before = result
+        result, depth = deepener.deepen(before, fresh(SIZE, 0), depth, frame=frame)
+        changes.append(float((result - before).abs().mean()))
+        objectives.append(float(dreamer.objective(result)))
+    assert sum(changes[-6:]) < 0.2 * sum(changes[:6])
+    late = objectives[-10:]
+    assert max(late) < 1.05 * min(late)
+    # A place is raised if any of the jittered views finds it weak, and none is ever lowered:
+    # the whole comes out above the margin.
+    assert level(dreamer.cells(result), SIZE) < 1.35 * MARGIN * levels[-1]
+    assert level(dreamer.cells(result), SIZE) > 0.95 * levels[-1]
+
+
+def test_no_margin_is_no_reason_to_fade(dreamer, deepener, dream, levels):
+    """What is carried is never made weaker."""
+    result = deepen(deepener, dream, fresh(SIZE, 0), levels, frame=1)
+    assert dreamer.objective(result) > 0.98 * dreamer.objective(dream)
+
+
+# --- fresh ground
+
+
+def test_fresh_ground_is_deepened_in_the_frame_it_enters(dreamer, deepener, entering, wide_levels):
+    start, mask = entering
+    without = deepen(changed(dreamer, fresh_steps=0), start, mask, wide_levels, frame=1)
+    result = deepen(deepener, start, mask, wide_levels, frame=1)
+    bare = strip_level(dreamer, start)
+    gained = strip_level(dreamer, result) - bare
+    assert gained > 1.3 * (strip_level(dreamer, without) - bare) > 0
+
+
+def test_crops_change_fresh_ground_alone(dreamer, entering, wide_levels):
+    """The smaller octave, at which the whole frame takes its step, has reached its level."""
+    start, mask = entering
+    only_crops = changed(dreamer, carried_steps=0)
+    result = deepen(only_crops, start, mask, (1e-6, wide_levels[1]), frame=2)
+    change = (result - start).abs()
+    assert not (change * (1 - mask)).any()
+    assert change[..., -STRIP:].mean() > 0.002
+
+
+def test_half_fresh_ground_is_changed_by_half(dreamer, entering, wide_levels):
+    """Crops are feathered in: each step weighs as much as the ground is new."""
+    start, mask = entering
+    soft = mask.clone()
+    soft[..., -STRIP - 8 : -STRIP] = torch.linspace(0.05, 0.95, 8)
+    only_crops = changed(dreamer, carried_steps=0, fresh_steps=1)
+    hard = deepen(only_crops, start, fresh(WIDE, 0) + (soft > 0), (1e-6, wide_levels[1]), frame=2)
+    feathered = deepen(only_crops, start, soft, (1e-6, wide_levels[1]), frame=2)
+    inside = (start > 0.1) & (start < 0.9) & (soft > 0)
+    expected = soft * (hard - start)
+    assert torch.allclose((feathered - start)[inside], expected[inside], atol=1e-5)
+    assert (hard - start).abs().max() > 0.01
+
+
+def test_new_ground_everywhere_is_dreamed_as_a_whole(dreamer, deepener, image, levels):
+    """From half of the frame crops cost more than they save: every smaller octave, whole."""
+    sizes = []
+
+    class Watched(Dreamer):
+        def slope(self, image):
+            sizes.append(tuple(image.shape[-2:]))
+            return super().slope(image)
+
+    watched = Deepener(Watched(dreamer.settings, network=dreamer.network))
+    deepen(watched, image, fresh(SIZE, 1), levels, frame=1)
+    assert set(sizes) == set(dreamer.octave_sizes(SIZE))
+    assert sizes[-1] == SIZE
+    assert sizes.count(dreamer.octave_sizes(SIZE)[0]) <= dreamer.settings.fresh_steps
+
+
+def test_carried_frames_cost_few_steps(dreamer, entering, wide_levels):
+    """Fresh ground in a strip costs less than a step or two on the whole frame."""
+    work = []
+
+    class Watched(Dreamer):
+        def slope(self, image):
+            work.append(math.prod(image.shape[-2:]) / math.prod(WIDE))
+            return super().slope(image)
+
+    start, mask = entering
+    watched = Deepener(Watched(dreamer.settings, network=dreamer.network))
+    deepen(watched, start, fresh(WIDE, 0), wide_levels, frame=1)
+    still = sum(work)
+    work.clear()
+    deepen(watched, start, mask, wide_levels, frame=1)
+    assert still < 2
+    assert still < sum(work) < still + 1.5
+
+
+def test_more_carried_steps_go_deeper(dreamer, image, levels):
+    def deepened(steps):
+        result = deepen(changed(dreamer, carried_steps=steps), image, fresh(SIZE, 0), levels)
+        return float(dreamer.objective(result))
+
+    assert deepened(0) < deepened(1) < deepened(3)
+
+
+def test_a_level_of_nought_lets_every_step_be_taken(dreamer, deepener, dream):
+    """Layers of negative weight have no level; their steps are taken as they are."""
+    result = deepen(deepener, dream, fresh(SIZE, 0), (0.0, 0.0), frame=1)
+    assert dreamer.objective(result) > 1.05 * dreamer.objective(dream)
+
+
+@pytest.mark.parametrize("size", [(20, 30), (40, 200)])
+def test_a_frame_smaller_than_the_network_takes_is_deepened(deepener, size):
+    tiny = to_tensor(textured(*size))
+    levels = tuple(2 * v for v in deepener.depth(tiny).levels)
+    result = deepen(deepener, tiny, fresh(size, 0), levels)
+    assert result.shape == tiny.shape
+    assert (result - tiny).abs().mean() > 0.002
+
+
+# --- the controller
+
+
+@given(st.floats(0.01, 100), st.floats(0.01, 0.7))
+def test_a_lack_is_made_up_for_within_bounds(wanted, share):
+    depth, pushes = Depth((3.0, wanted)), [1.0]
+    for _ in range(100):
+        depth = depth.after(share * wanted)
+        pushes.append(depth.push)
+    assert pushes == sorted(pushes)
+    assert pushes[0] < pushes[1]
+    assert 1 < pushes[-2] == pushes[-1] < 3  # it has come to its bound
+    for _ in range(100):
+        depth = depth.after(wanted / share)
+    assert depth == Depth((3.0, wanted), 1.0)
+
+
+@given(st.floats(-1, 0))
+def test_what_has_no_level_is_not_pushed(level):
+    assert Depth((1.0, level), 1.25).after(0.5) == Depth((1.0, level), 1.25)
+    assert Depth((1.0, 2.0), 1.25).after(level) == Depth((1.0, 2.0), 1.25)
+
+
+def test_what_is_pushed_grows_further(dreamer, deepener, dream, levels):
+    def deepened(push):
+        result = dream
+        for frame in range(8):
+            result, _ = deepener.deepen(result, fresh(SIZE, 0), Depth(levels, push), frame=frame)
+        return dreamer.objective(result)
+
+    assert deepened(1.5) > 1.1 * deepened(1.0)
+
+
+def test_a_dream_that_loses_on_its_way_is_held_up(dreamer, deepener, image, dream, levels):
+    """Whatever is lost between the frames, strength settles near the level; more so by pushing."""
+
+    def settled(pushing):
+        result, depth = dream, Depth(levels)
+        for frame in range(1, 21):
+            start = image + 0.6 * (result - image)
+            result, after = deepener.deepen(start, fresh(SIZE, 0), depth, frame=frame)
+            depth = after if pushing else depth
+        return level(dreamer.cells(result), SIZE) / levels[-1], depth.push
+
+    with_push, push = settled(True)
+    without, _ = settled(False)
+    assert push > 1
+    assert without < with_push < 1.35 * MARGIN
