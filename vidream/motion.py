@@ -22,7 +22,7 @@ KEEP_EVERY = 8
 
 _SAME = 2  # levels; what encoding changes in a frame that is shown twice
 _LOST = 0.75  # distrust from which a pixel counts as lost: more than a boundary's
-_FOLLOWED = 0.5  # share of the frame that motion explains, from which there was no cut
+_FOLLOWED = 0.25  # share of the frame that motion explains, from which there was no cut
 _ENOUGH = 0.02  # share of the frame that is lost, below which no older frame is asked
 _BOUNDARY = 0.5  # trust at a boundary of motion: flow is vague there, but the ground is known
 
@@ -120,8 +120,9 @@ class MotionTracker:
         if before is None:
             return True
         # A fast pan over a colourful scene changes as much as a cut does; but it can be followed.
-        flow = settle(self._flow(seen, before), seen.grey, before.grey)
-        return float(explained(flow, seen.grey, before.grey).mean()) < _FOLLOWED
+        now, then = to_tensor(seen.picture), to_tensor(before.picture)
+        flow = settle(self._flow(seen, before).cpu(), now, then)
+        return float(explained(flow, now, then).mean()) < _FOLLOWED
 
     def _tracks(self, seen: _Seen, before: _Seen | None) -> tuple[Track, ...]:
         """Follow the frame back, as far as there is ground whose past is still unknown."""
@@ -141,10 +142,11 @@ class MotionTracker:
     def _track(self, seen: _Seen, earlier: _Seen) -> Track:
         raw = self._flow(seen, earlier)
         flow = settle(raw, seen.grey, earlier.grey)
-        back = settle(self._flow(earlier, seen), earlier.grey, seen.grey)
+        back = self._flow(earlier, seen)
         # Boundaries are those of the estimate: settling draws lines of its own.
         sharp = soften(coherent(raw).float(), 2)
-        known = reliability(flow, back, edges=False)
+        # Estimates that do not return are not made better by standing still instead.
+        known = reliability(raw, back, edges=False)
         known = torch.maximum(known, explained(flow, seen.grey, earlier.grey))
         trust = soften(known, 2)
         return Track(earlier.index, flow, trust * (_BOUNDARY + (1 - _BOUNDARY) * sharp))

@@ -9,15 +9,17 @@ from scenedetect.detectors import ContentDetector
 from vidream.frames import Picture
 
 _RATE = 25.0  # frames a second; the detector wants a clock, its decisions here do not need one
-_PEDESTAL = 64  # levels
+_THRESHOLD = 17.0  # levels by which the mean channel of the mean pixel changes at a cut
 
 
 class SceneDetector:
-    """Tells, frame by frame, where one scene is cut to another; a fade is no cut."""
+    """Tells, frame by frame, where one scene may be cut to another; a fade is no cut."""
 
     def __init__(self) -> None:
         # No shortest scene: a state that is kept across a cut would be carried into the next one.
-        self._detector = ContentDetector(min_scene_len=0)
+        self._detector = ContentDetector(
+            threshold=_THRESHOLD, min_scene_len=0, weights=ContentDetector.LUMA_ONLY_WEIGHTS
+        )
         self._count = 0
 
     def cut(self, picture: Picture) -> bool:
@@ -27,15 +29,15 @@ class SceneDetector:
         """
         time = FrameTimecode(self._count, _RATE)
         self._count += 1
-        found = self._detector.process_frame(time, _lifted(picture))
+        found = self._detector.process_frame(time, _channels(picture))
         return bool(found) or self._count == 1
 
 
-def _lifted(picture: Picture) -> Picture:
-    """Give BGR, lifted off black.
+def _channels(picture: Picture) -> Picture:
+    """Lay the three channels side by side, as one grey picture.
 
-    The detector compares hue and saturation, which jump to 0 at the last frame of a fade to
-    black: it took that for a cut.
+    The detector's own measure weighs hue and saturation, which jump at the last frame of a fade
+    to black, and do not change at all where one black-and-white scene is cut to another.
     """
-    lifted: Picture = (_PEDESTAL + picture[..., ::-1] * ((255 - _PEDESTAL) / 255)).astype(np.uint8)
-    return lifted
+    grey = np.concatenate([picture[..., k] for k in range(3)], axis=1)
+    return np.repeat(grey[..., None], 3, axis=2)
