@@ -251,7 +251,7 @@ def test_ground_known_by_half_is_not_sown():
     assert torch.equal(transplant(carried, known), carried)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(1, 130), st.integers(1, 130), st.data())
 def test_only_known_ground_is_transplanted(height, width, data):
     """Known ground is 1, all else poisoned: had any of it been moved, it would show."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scenedetect import FrameTimecode
-from scenedetect.detectors import ContentDetector
 
 from vidream.frames import Picture
 
@@ -16,6 +14,11 @@ class SceneDetector:
     """Tells, frame by frame, where one scene may be cut to another; a fade is no cut."""
 
     def __init__(self) -> None:
+        # Imported here: it brings OpenCV, a good part of the program's start.
+        from scenedetect import FrameTimecode  # noqa: PLC0415
+        from scenedetect.detectors import ContentDetector  # noqa: PLC0415
+
+        self._time = FrameTimecode
         # No shortest scene: a state that is kept across a cut would be carried into the next one.
         self._detector = ContentDetector(
             threshold=_THRESHOLD, min_scene_len=0, weights=ContentDetector.LUMA_ONLY_WEIGHTS
@@ -27,7 +30,7 @@ class SceneDetector:
 
         Pictures are to be given in their order and at one size; the first one begins a scene.
         """
-        time = FrameTimecode(self._count, _RATE)
+        time = self._time(self._count, _RATE)
         self._count += 1
         found = self._detector.process_frame(time, _channels(picture))
         return bool(found) or self._count == 1
