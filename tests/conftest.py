@@ -8,8 +8,13 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from vidream import Dreamer, DreamSettings
+
+# How long an example takes says nothing on a machine that does other things as well.
+settings.register_profile("vidream", deadline=None)
+settings.load_profile("vidream")
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from vidream.motion import Motion
 from vidream.octaves import resize
 from vidream.warp import resize_flow, warp
 
-FADE = 0.97
+FADE = 0.985
 """How a dream fades from frame to frame while it is carried on.
 
 Steps also add what the network does not see. It would gather, as contrast without strength; fading

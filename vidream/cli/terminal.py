@@ -77,6 +77,7 @@ def messages(quiet: bool, verbose: bool) -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("vidream: %(message)s"))
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
+    before = logger.level
     logger.addHandler(handler)
     logger.setLevel(level)
     try:
@@ -84,6 +85,7 @@ def messages(quiet: bool, verbose: bool) -> Iterator[None]:
             yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def fail(error: VidreamError) -> None:
