@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import textured
+from PIL import Image
 
 from vidream import Dreamer, DreamSettings
-from vidream.dreamer import choose_device
+from vidream.dreamer import choose_device, choose_precision
 from vidream.errors import DeviceError, NetworkError
 from vidream.frames import to_tensor
 from vidream.objectives import energy, weighted_energy
+from vidream.octaves import resize
 from vidream.presets import PRESETS, preset_settings
 from vidream.settings import LayerTerm
+
+CLOUDS = Path(__file__).parents[1] / "samples" / "clouds.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,43 @@ def test_the_same_frame_dreams_the_same_and_another_does_not(dreamer, image):
 
 def test_no_steps_change_nothing(dreamer, image):
     assert torch.allclose(dreamer.dream(image, steps=0), image, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def halved():
+    """The default network in bfloat16, which this processor may have to emulate."""
+    return Dreamer(DreamSettings(octaves=2, steps=4, jitter=8, precision="bfloat16"))
+
+
+def test_bfloat16_points_where_float32_does(dreamer, halved):
+    """Cosine of the gradients on a dreamed picture, and strength of a full dream."""
+    photograph = resize(to_tensor(np.asarray(Image.open(CLOUDS).convert("RGB"))), (180, 320))
+    full, half = (Dreamer(network=d.network) for d in (dreamer, halved))
+    dream = full.dream(photograph)
+    slopes = full.slope(dream), half.slope(dream)
+    assert torch.cosine_similarity(*(s.gradient.flatten() for s in slopes), dim=0) > 0.95
+    assert slopes[1].gradient.dtype == torch.float32
+    assert float(full.objective(half.dream(photograph)) / full.objective(dream)) == pytest.approx(
+        1, abs=0.05
+    )
+
+
+@pytest.mark.parametrize("size", [(59, 59), (59, 200), (200, 59), (67, 61)])
+def test_the_smallest_images_are_computed_from_nothing_but_themselves(halved, size):
+    """Of smaller ones oneDNN reads what lies behind them in memory: see minimum_side."""
+    image = torch.rand(1, 3, *size)
+    found = []
+    for value in (0.0, 1e3, float("nan")):
+        litter = [torch.full((2**k,), value, dtype=torch.bfloat16) for k in range(6, 20)]
+        del litter
+        found.append(halved.slope(image).gradient)
+    assert all(torch.equal(gradient, found[0]) for gradient in found)
+
+
+def test_precision_is_what_is_asked_for(dreamer, halved):
+    assert dreamer.network.dtype == torch.float32
+    assert halved.network.dtype == torch.bfloat16
+    assert choose_precision("auto", torch.device("mps")) == torch.float32
 
 
 def test_the_step_is_the_normalised_gradient(dreamer, image):

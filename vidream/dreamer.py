@@ -57,7 +57,8 @@ class Dreamer:
 
     Args:
         settings: what to dream and how deeply.
-        network: the network to use; by default the one that ``settings`` names is loaded.
+        network: the network to use, in the precision that it is in; by default the one that
+            ``settings`` name is loaded.
         on_download: called with bytes so far and bytes in all, should weights be downloaded.
 
     Raises:
@@ -76,13 +77,15 @@ class Dreamer:
         settings = settings or DreamSettings()
         self.settings = settings
         self.device = choose_device(settings.device)
-        self.network = network or load_network(
-            settings.network,
-            [term.layer for term in settings.layers],
-            weights=settings.weights,
-            device=self.device,
-            progress=on_download,
-        )
+        if network is None:
+            network = load_network(
+                settings.network,
+                [term.layer for term in settings.layers],
+                weights=settings.weights,
+                device=self.device,
+                progress=on_download,
+            ).to(choose_precision(settings.precision, self.device))
+        self.network = network
         terms = settings.layers or self.network.default_layers
         self.terms = tuple(replace(t, layer=self.network.canonical(t.layer)) for t in terms)
         for term in self.terms:
@@ -191,3 +194,27 @@ def choose_device(name: str) -> torch.device:
             "leave --device out, or say --device cpu"
         )
     return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Give the type in which a network computes on that device.
+
+    ``auto`` takes bfloat16 where the device multiplies matrices in it, which is two to four times
+    as fast, and float32 elsewhere. Images, details and updates are float32 in any case: only the
+    direction of a step is rounded.
+    """
+    if name != "auto":
+        return torch.float32 if name == "float32" else torch.bfloat16
+    fast = {"cuda": _cuda_has_bfloat16, "cpu": _cpu_has_bfloat16}.get(device.type)
+    return torch.bfloat16 if fast is not None and fast() else torch.float32
+
+
+def _cuda_has_bfloat16() -> bool:
+    return torch.cuda.get_device_capability() >= (8, 0)
+
+
+def _cpu_has_bfloat16() -> bool:
+    # Emulated bfloat16 is slower than float32, and "supported" in most of PyTorch's own answers.
+    return any(
+        getattr(torch.cpu, f"_is_{name}_supported", bool)() for name in ("avx512_bf16", "amx_tile")
+    )

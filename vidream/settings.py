@@ -187,6 +187,11 @@ class DreamSettings(_Validated):
     )
     seed: int = _option(0, "Seed of the jitter.", minimum=0, maximum=2**63 - 1)
     device: str = _option("auto", "Where the network runs.", choices=("auto", "cpu", "cuda", "mps"))
+    precision: str = _option(
+        "auto",
+        "Numbers that the network computes in: bfloat16 where the device has instructions for it.",
+        choices=("auto", "float32", "bfloat16"),
+    )
 
     def __post_init__(self) -> None:
         """Check ranges, and accept layers written as text."""

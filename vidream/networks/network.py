@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -100,12 +100,12 @@ class Network(nn.Module):
             ``[B, C]`` from a classifier. Gradients lead to the image, never to weights.
 
         Raises:
-            NetworkError: the image is smaller than :attr:`minimum_side`.
+            NetworkError: the image is smaller than the network can take.
         """
         side = min(image.shape[-2:])
-        if side < self.spec.minimum_side and side < self.minimum_side:
+        if side < self.spec.minimum_side and side < self._smallest_side:
             raise NetworkError(
-                f"{self.spec.name} needs at least {self.minimum_side}×{self.minimum_side} pixels "
+                f"{self.spec.name} needs at least {self._smallest_side} pixels each way "
                 f"to reach {self.layers[-1]}, not {image.shape[-1]}×{image.shape[-2]}; use a "
                 "larger size, fewer octaves or an earlier layer"
             )
@@ -142,12 +142,25 @@ class Network(nn.Module):
 
     @cached_property
     def minimum_side(self) -> int:
-        """Side in pixels of the smallest image that reaches the wanted layers."""
-        low, high = 1, max(self.spec.minimum_side, 1)
-        while low < high:  # found by trying, as it depends on how every layer rounds
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._probe(middle) else (middle + 1, high)
-        return high
+        """Side in pixels of the smallest image to dream on: it gives two cells of each layer.
+
+        What is one cell wide has no neighbours to grow from; and oneDNN's bfloat16 convolutions
+        with a stride read past the end of a map whose output is one wide.
+        """
+        large = self._probe(_PROBE_SIDE) or {}
+        maps = [name for name, a in large.items() if a.ndim == 4 and min(a.shape[-2:]) > 1]
+
+        def is_enough(side: int) -> bool:
+            given = self._probe(side)
+            return given is not None and all(min(given[name].shape[-2:]) > 1 for name in maps)
+
+        return _least(is_enough, self._smallest_side, _PROBE_SIDE)
+
+    @cached_property
+    def _smallest_side(self) -> int:
+        """Side in pixels of the smallest image that the network can take."""
+        high = max(self.spec.minimum_side, 1)
+        return _least(lambda side: self._probe(side) is not None, 1, high)
 
     def channels(self, layer: str) -> int:
         """Give the number of channels of one of :attr:`layers`, by any of its names."""
@@ -228,6 +241,14 @@ def _canonical(
         hint = f"See --list-layers --network {spec.name}."
         raise NetworkError(unknown("layer", layer, [*traced.outputs, *names], hint))
     return layer if layer in traced.outputs else names[layer]
+
+
+def _least(is_enough: Callable[[int], bool], low: int, high: int) -> int:
+    """Find the least side by trying, as it depends on how every layer rounds."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
+    return high
 
 
 def _in_order(traced: graph.Traced, layers: Collection[str]) -> list[str]:
