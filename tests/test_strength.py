@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidream.strength import EAGERNESS, MARGIN, MOST, REACH, gain, level, local_level
+from vidream.strength import EAGERNESS, MOST, REACH, gain, lack, level, local_level
 
 grids = st.integers(1, 24)
 values = st.floats(1e-6, 1e4)
@@ -95,14 +95,13 @@ def test_the_level_of_nothing_is_finite():
 
 
 @given(grids, grids, values, st.floats(1.001, 50))
-def test_where_the_level_is_reached_with_its_margin_nothing_is_done(height, width, target, above):
-    cells = grid(height, width, above * MARGIN * target)
+def test_where_the_level_is_reached_nothing_is_done(height, width, target, above):
+    cells = grid(height, width, above * target)
     assert torch.equal(gain(cells, target, (40, 50)), torch.zeros(1, 1, 40, 50))
 
 
-def test_growth_does_not_end_before_the_margin():
-    assert gain(grid(5, 6, 0.999 * MARGIN), 1.0, (80, 96)).min() > 0
-    assert MARGIN > 1
+def test_growth_does_not_end_before_the_level():
+    assert gain(grid(5, 6, 0.999), 1.0, (80, 96)).min() > 0
 
 
 @settings(max_examples=50)
@@ -117,7 +116,7 @@ def test_the_weaker_the_ground_the_more_is_done(target, shares):
 
 def test_the_gain_follows_from_how_many_efolds_are_missing():
     few = 0.5 * MOST / EAGERNESS  # half of the way to the ceiling
-    cells = grid(5, 6, MARGIN * math.exp(-few))
+    cells = grid(5, 6, math.exp(-few))
     assert torch.allclose(gain(cells, 1.0, (80, 96)), torch.tensor(0.5 * MOST), atol=1e-4)
 
 
@@ -134,7 +133,7 @@ def test_ground_that_holds_no_energy_at_all_is_no_trouble():
 
 
 def test_weak_ground_is_found_where_it_is():
-    cells = torch.full((1, 1, 10, 15), 2 * MARGIN)
+    cells = torch.full((1, 1, 10, 15), 2.0)
     cells[..., 7:, :5] = 0.1
     gained = gain(cells, 1.0, SIZE)
     assert gained.shape == (1, 1, *SIZE)
@@ -147,3 +146,18 @@ def test_weak_ground_is_found_where_it_is():
 def test_without_a_level_to_reach_every_step_is_taken_whole(target, height, width):
     cells = torch.randn(1, 1, height, width)  # a layer of negative weight has less than none
     assert torch.equal(gain(cells, target, (33, 21)), torch.ones(1, 1, 33, 21))
+
+
+# --- lack
+
+
+@given(grids, grids, values, st.floats(1.0, 50))
+def test_nothing_lacks_where_the_level_is_reached(height, width, target, above):
+    assert not lack(grid(height, width, 1.001 * above * target), target).any()
+
+
+def test_much_in_one_place_counts_more_than_a_little_everywhere():
+    spot = grid(9, 9, 1.0)
+    spot[..., 3:6, 3:6] = 0.1
+    assert lack(spot, 1.0).sum() > lack(grid(9, 9, 0.8), 1.0).sum()
+    assert lack(spot, 1.0).argmax() == 4 * 9 + 4

@@ -1,42 +1,53 @@
 """Deepening a carried dream: as deep as a dream from scratch, at a fraction of its steps.
 
-Ground that carries a dream needs little; ground that comes new into the frame needs the octaves.
-Every step is scaled from place to place by how far the dream there is from the level of a
-from-scratch dream (:mod:`vidream.strength`): where it is reached nothing moves, so a still shot
-converges, and nothing burns in.
+Ground that carries a dream needs little; ground that is new, or moves too fast to be followed,
+needs more. Every step is scaled from place to place by how far the dream there is from the level
+of a from-scratch dream (:mod:`vidream.strength`): where it is reached nothing moves, so a still
+shot converges, and nothing burns in. Where it is farthest from it, windows get further steps.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from itertools import cycle
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 from vidream import octaves, strength
-from vidream.crops import Box, crops
+from vidream.balance import Spread, held
 from vidream.dreamer import Dreamer
 from vidream.objectives import local_energy
 from vidream.octaves import Size
+from vidream.windows import feather, windows
 
-_BEFORE = 0.9  # of the level, before the step at full size: the step brings the rest
 _PATIENCE = 0.15  # share of a lack of strength that is made up for at the next frame
+_BEFORE = 0.9  # of the level, before the step at full size: the step brings the rest
 _MOST_PUSH = 1.5  # how far above the level a dream may be driven that loses so much on its way
+_MUCH = 0.2  # mean newness from which the whole frame is dreamed at all octaves
+
+_SIDE = 160  # pixels of a window; a batch of this size costs least for each pixel
+_BATCH = 4  # windows that are dreamed side by side
+_MARGIN = 32  # pixels of context around what a window deepens
+_SHARE = 0.45  # of the frame that windows cover at most
+_LACKING = 50  # pixels' worth of lack from which a window is worth its steps
+_GOAL = 1.3  # of the level, in windows: what is weak loses most until the next frame
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How deep the dreams of a scene are to be: the memory of the controller.
+    """How deep the dreams of a scene are to be: the memory of the controllers.
 
     Args:
         levels: the level of a from-scratch dream at each octave, from small to large.
+        spread: light and colour of its residual.
         push: factor on the levels, 1 to 1.5. Motion and masks take something from every carried
             dream, more in one clip than in another: the push is what it takes to make up for it.
     """
 
     levels: tuple[float, ...]
+    spread: Spread = field(default_factory=Spread)
     push: float = 1.0
 
     def after(self, found: float) -> Depth:
@@ -44,15 +55,18 @@ class Depth:
         if found <= 0 or self.levels[-1] <= 0:
             return self
         push = self.push * (_BEFORE * self.levels[-1] / found) ** _PATIENCE
-        return Depth(self.levels, min(max(push, 1.0), _MOST_PUSH))
+        return replace(self, push=min(max(push, 1.0), _MOST_PUSH))
 
+    @property
+    def memo(self) -> tuple[float, ...]:
+        """The same as plain numbers; :meth:`recall` reads them."""
+        return (self.push, self.spread.light, self.spread.colour, *self.levels)
 
-_UNIT = 16  # pixels to a cell when fresh ground is gathered into crops
-_MARGIN = 32  # pixels of context around fresh ground
-_BUDGET = 0.6  # steps on the whole frame that crops of fresh ground may cost in all
-_NEW = 0.5  # newness from which a cell counts as fresh ground
-_WHOLE = 0.5  # share of the frame from which crops cost more than they save
-_MUCH = 0.2  # mean newness from which the whole frame is dreamed at all octaves
+    @classmethod
+    def recall(cls, memo: tuple[float, ...]) -> Depth:
+        """Read a :attr:`memo`."""
+        push, light, colour, *levels = memo
+        return cls(tuple(levels), Spread(light, colour), push)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +74,28 @@ class Deepener:
     """Brings carried dreams to the level of dreams from scratch.
 
     Args:
-        dreamer: takes the gradients; its settings say how many steps there are at most.
+        dreamer: takes the gradients; its settings say how many steps there are.
     """
 
     dreamer: Dreamer
 
-    def depth(self, dream: Tensor) -> Depth:
+    def depth(self, dream: Tensor, source: Tensor) -> Depth:
         """Measure a from-scratch dream, ``[1, 3, H, W]``: what later frames are held to."""
         image = dream.to(self.dreamer.device)
         sizes = self.dreamer.octave_sizes((dream.shape[-2], dream.shape[-1]))
-        return Depth(
-            tuple(
-                strength.level(self.dreamer.cells(octaves.resize(image, size)), size)
-                for size in sizes
-            )
+        levels = (
+            strength.level(self.dreamer.cells(octaves.resize(image, size)), size) for size in sizes
         )
+        return Depth(tuple(levels), Spread.of(dream - source))
 
     def deepen(
-        self, image: Tensor, fresh: Tensor, depth: Depth, *, frame: int
+        self, image: Tensor, source: Tensor, fresh: Tensor, depth: Depth, *, frame: int
     ) -> tuple[Tensor, Depth]:
         """Deepen a start image.
 
         Args:
             image: float ``[1, 3, H, W]`` in [0, 1].
+            source: the frame itself, likewise.
             fresh: ``[1, 1, H, W]``: how much of each pixel is new, 0 to 1.
             depth: to come to; of the scene's first dream from :meth:`depth`, then what the
                 previous frame gave.
@@ -93,101 +106,101 @@ class Deepener:
             for the next frame.
         """
         settings = self.dreamer.settings
-        dream = image.to(self.dreamer.device)
-        fresh = fresh.to(self.dreamer.device)
-        size = (image.shape[-2], image.shape[-1])
-        boxes = self._boxes(fresh, size)
-        share = sum(box.area for box in boxes) / (size[0] * size[1])
-        shifts = _Shifts(settings.seed, frame, settings.jitter)
-        sizes = self.dreamer.octave_sizes(size)
+        start, source = image.to(self.dreamer.device), source.to(self.dreamer.device)
+        shifts = octaves.jitter_shifts(settings.seed, frame, 1024, settings.jitter)
+        step = _Stepper(self.dreamer, cycle(shifts).__next__)
         levels = tuple(depth.push * level for level in depth.levels)
-        new = float(fresh.mean())
-        if share > _WHOLE or new > _MUCH:
-            sweeps = max(1, round(settings.steps * new / 2))
-            for _ in range(min(sweeps, settings.fresh_steps)):
-                for octave, level in zip(sizes[:-1], levels[:-1], strict=True):
-                    dream = self._at(dream, octave, level, shifts)
-        else:
-            if boxes:
-                whole = sum(math.prod(s) for s in sizes) / math.prod(size)
-                sweeps = max(1, min(settings.fresh_steps, int(_BUDGET / (share * whole))))
-                for box in boxes:
-                    dream = self._crop(dream, fresh, box, levels, sweeps, shifts)
-            coarse = frame % max(1, len(sizes) - 1)
-            dream = self._at(dream, sizes[coarse], levels[coarse], shifts)
+        dream = held(start, source, depth.spread)
+        dream = self._broadly(dream, float(fresh.mean()), levels, step, frame)
+        cells = None
+        full = self.dreamer.octave_sizes(step.size(dream))[-1]
         for _ in range(settings.carried_steps):
-            dream, cells = self._step(dream, sizes[-1], levels[-1], shifts)
-            depth = depth.after(strength.level(cells, sizes[-1]))
-        return dream.to(image.device), depth
+            dream, cells = step(dream, full, levels[-1])
+        if cells is None:
+            cells = self.dreamer.cells(octaves.resize(dream, full))
+        depth = depth.after(strength.level(cells, full))
+        return self._where_weak(dream, cells, levels[-1], step).to(image.device), depth
 
-    def _boxes(self, fresh: Tensor, size: Size) -> list[Box]:
-        if self.dreamer.settings.fresh_steps == 0:
-            return []
-        cells = F.avg_pool2d(fresh, _UNIT, ceil_mode=True, count_include_pad=False)
-        mask = (cells[0, 0] > _NEW).cpu().numpy()
-        return crops(mask, _UNIT, size, _MARGIN, max(96, self.dreamer.network.minimum_side))
-
-    def _crop(
-        self,
-        image: Tensor,
-        fresh: Tensor,
-        box: Box,
-        levels: tuple[float, ...],
-        sweeps: int,
-        shifts: _Shifts,
+    def _broadly(
+        self, dream: Tensor, new: float, levels: tuple[float, ...], step: _Stepper, frame: int
     ) -> Tensor:
-        """Dream the fresh ground inside a rectangle, octave by octave, and feather it in."""
-        rows, columns = box.slices
-        ground = image[..., rows, columns]
-        weight = fresh[..., rows, columns]
-        dream = ground
-        least = self.dreamer.network.minimum_side
-        scales = [self.dreamer.settings.octave_scale**-k for k in range(len(levels))][::-1]
-        for scale, level in zip(scales, levels, strict=True):
-            octave = (round(box.size[0] * scale), round(box.size[1] * scale))
-            if min(octave) < least:
-                continue
-            for _ in range(sweeps):
-                dream, _ = self._step(dream, octave, level, shifts, weight)
+        """Deepen the whole frame at the octaves under its own size.
+
+        One octave a frame, in turn, is enough while most of the ground is carried.
+        """
+        smaller = list(zip(self.dreamer.octave_sizes(step.size(dream)), levels, strict=True))[:-1]
+        if new > _MUCH:
+            turns = smaller * max(1, round(self.dreamer.settings.steps * new / 2))
+        else:
+            turns = list(islice(cycle(smaller), frame, frame + 1)) if smaller else []
+        for octave, level in turns:
+            dream, _ = step(dream, octave, level)
+        return dream
+
+    def _where_weak(self, image: Tensor, cells: Tensor, level: float, step: _Stepper) -> Tensor:
+        """Take further steps at full size in windows over the ground that lacks most.
+
+        Args:
+            image: ``[1, 3, H, W]``.
+            cells: energy of each cell before the last step, ``[1, 1, h, w]``.
+            level: to come to.
+            step: takes a step.
+        """
+        steps, size = self.dreamer.settings.weak_steps, step.size(image)
+        if not steps or level <= 0 or min(size) < self.dreamer.network.minimum_side:
+            return image
+        lack = strength.lack(cells, level)
+        most = max(1, round(_SHARE * size[0] * size[1] / _SIDE**2))
+        side = max(_SIDE, self.dreamer.network.minimum_side)
+        found = windows(lack, size, side, _MARGIN, most, _LACKING)
         result = image.clone()
-        result[..., rows, columns] = dream
-        return result
+        total = torch.zeros_like(image[:, :1])
+        for window in found:
+            total[window.of] += feather(window, size, _MARGIN, image.device)
+        for first in range(0, len(found), _BATCH):
+            batch = found[first : first + _BATCH]
+            before = torch.cat([image[window.of] for window in batch])
+            after = before
+            for _ in range(steps):
+                after, _ = step(after, step.size(before), _GOAL * level)
+            for window, gained in zip(batch, torch.split(after - before, 1), strict=True):
+                # Where margins overlap each window brings its share.
+                weight = feather(window, size, _MARGIN, image.device)
+                result[window.of] += gained * weight / total[window.of].clamp_min(1)
+        return result.clamp_(0, 1)
 
-    def _at(self, image: Tensor, octave: Size, level: float, shifts: _Shifts) -> Tensor:
-        """Take one step at an octave."""
-        return self._step(image, octave, level, shifts)[0]
 
-    def _step(
-        self,
-        image: Tensor,
-        octave: Size,
-        level: float,
-        shifts: _Shifts,
-        weight: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Take one step at an octave and bring its detail to the image's own size.
+@dataclass(frozen=True, slots=True)
+class _Stepper:
+    """Takes the steps of one frame, each with a jitter of its own."""
+
+    dreamer: Dreamer
+    next_shift: Callable[[], Size]
+
+    @staticmethod
+    def size(image: Tensor) -> Size:
+        """Give the height and width."""
+        return image.shape[-2], image.shape[-1]
+
+    def __call__(self, image: Tensor, octave: Size, level: float) -> tuple[Tensor, Tensor]:
+        """Take one step at an octave and bring its detail to the images' own size.
+
+        Args:
+            image: ``[B, 3, H, W]``.
+            octave: size to take the step at.
+            level: to come to at this octave.
 
         Returns:
-            The image, and the energy of each cell before the step.
+            The images, and the energy of each cell before the step, ``[B, 1, h, w]``.
         """
+        settings = self.dreamer.settings
         small = octaves.resize(image, octave)
-        settings, by = self.dreamer.settings, shifts.next(octave)
+        down, right = self.next_shift()
+        by = down % octave[0], right % octave[1]
         slope = self.dreamer.slope(octaves.shift(small, by))
         cells = local_energy(slope.activations, self.dreamer.terms)
         gain = octaves.unshift(strength.gain(cells, level, octave), by)
         gradient = octaves.smooth(octaves.unshift(slope.gradient, by), settings.smoothing)
         step = gain * octaves.normalize_locally(gradient, settings.normalize)
-        detail = octaves.resize(settings.step_size * step, (image.shape[-2], image.shape[-1]))
-        return (image + (detail if weight is None else weight * detail)).clamp_(0, 1), cells
-
-
-class _Shifts:
-    """The jitter of one frame, drawn step by step."""
-
-    def __init__(self, seed: int, frame: int, reach: int) -> None:
-        self._drawn = cycle(octaves.jitter_shifts(seed, frame, 1024, reach))
-
-    def next(self, size: Size) -> Size:
-        """Give the next shift, within the image."""
-        down, right = next(self._drawn)
-        return down % size[0], right % size[1]
+        detail = octaves.resize(settings.step_size * step, self.size(image))
+        return (image + detail).clamp_(0, 1), cells

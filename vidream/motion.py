@@ -20,6 +20,7 @@ from vidream.warp import coherent, explained, reliability, settle, soften, to_fl
 KEEP_EVERY = 8
 """Every how many frames of a scene one is kept in long-term memory."""
 
+_SPARSE = 3  # every how many pixels the search for cuts looks at the picture, each way
 _SAME = 2  # levels; what encoding changes in a frame that is shown twice
 _LOST = 0.75  # distrust from which a pixel counts as lost: more than a boundary's
 _FOLLOWED = 0.25  # share of the frame that motion explains, from which there was no cut
@@ -115,7 +116,7 @@ class MotionTracker:
         if before is not None and before.picture.shape != seen.picture.shape:
             self._scenes = SceneDetector()
             before = None
-        if not self._scenes.cut(seen.picture):
+        if not self._scenes.cut(seen.picture[::_SPARSE, ::_SPARSE]):
             return False
         if before is None:
             return True

@@ -20,7 +20,7 @@ from vidream.processors import Processor, load_processor
 from vidream.reader import Reader, open_reader
 from vidream.settings import DreamSettings, Settings
 from vidream.stills import is_still, read_still, write_still
-from vidream.temporal import FADE, Carrier, DreamState, MotionCarrier, remember
+from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
 from vidream.writer import Writer, check_target, open_writer
 
 Item = TypeVar("Item")
@@ -120,7 +120,7 @@ def _dream(
     expected: int | None,
 ) -> Iterator[tuple[Frame, FrameReport]]:
     """Dream frames whose motion is known."""
-    carrier = carrier or MotionCarrier(settings.carried_share, FADE)
+    carrier = carrier or MotionCarrier(settings.carried_share)
     device = choose_device(settings.device) if processor.recurrent else "cpu"
     state: DreamState | None = None
     picture: Picture | None = None

@@ -54,7 +54,7 @@ class DreamProcessor:
     dreamer: Dreamer
     recurrent: bool = True
 
-    def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:  # noqa: ARG002
+    def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:
         """Dream, or deepen what is carried."""
         deepener = Deepener(self.dreamer)
         if start.fresh is None or not start.memo:
@@ -62,12 +62,10 @@ class DreamProcessor:
             # Nothing will be held to it where nothing is carried.
             if self.dreamer.settings.carried_share == 0:
                 return dream, ()
-            depth = deepener.depth(dream)
-        else:
-            push, *levels = start.memo
-            depth = Depth(tuple(levels), push)
-            dream, depth = deepener.deepen(start.image, start.fresh, depth, frame=index)
-        return dream, (depth.push, *depth.levels)
+            return dream, deepener.depth(dream, source).memo
+        depth = Depth.recall(start.memo)
+        dream, depth = deepener.deepen(start.image, source, start.fresh, depth, frame=index)
+        return dream, depth.memo
 
 
 def load_processor(

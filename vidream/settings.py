@@ -140,9 +140,9 @@ class DreamSettings(_Validated):
         minimum=0,
         maximum=10_000,
     )
-    fresh_steps: int = _option(
-        6,
-        "Most gradient steps at each octave on ground that comes new into such a frame.",
+    weak_steps: int = _option(
+        4,
+        "Further steps where the dream of such a frame is weak, as on ground that is new.",
         minimum=0,
         maximum=10_000,
     )

@@ -14,17 +14,14 @@ from torch import Tensor
 
 from vidream.octaves import Size, resize
 
-REACH = 80
-"""Pixels over which energy is averaged: several cells of a deep layer, a face of a creature."""
+REACH = 48
+"""Pixels over which energy is averaged: a few cells of a deep layer, an eye of a creature."""
 
 EAGERNESS = 3.0
 """Steps taken at once for each e-fold that a place is too weak."""
 
 MOST = 1.0
 """Steps taken at once at most: beyond it the gradient no longer says where to go."""
-
-MARGIN = 1.06
-"""How far above the level growth ends: warping takes a little of it away until the next frame."""
 
 
 def local_level(cells: Tensor, size: Size) -> Tensor:
@@ -54,18 +51,35 @@ def gain(cells: Tensor, target: float, size: Size) -> Tensor:
     """Tell how many steps each pixel should take at once.
 
     Args:
-        cells: energy of each cell, ``[1, 1, h, w]``.
+        cells: energy of each cell, ``[B, 1, h, w]``.
         target: the :func:`level` to come to.
-        size: of the image, in pixels.
+        size: of the images, in pixels.
 
     Returns:
-        ``[1, 1, H, W]``, 0 where the level is reached, to :data:`MOST`. 1 everywhere where there
+        ``[B, 1, H, W]``, 0 where the level is reached, to :data:`MOST`. 1 everywhere where there
         is no level to reach, as with layers of negative weight.
     """
     if target <= 0:
-        return torch.ones(1, 1, *size, device=cells.device)
-    missing = torch.log(MARGIN * target / local_level(cells, size).clamp_min(1e-12))
+        return torch.ones(cells.shape[0], 1, *size, device=cells.device)
+    missing = torch.log(target / local_level(cells, size).clamp_min(1e-12))
     return resize((EAGERNESS * missing).clamp(0, MOST), size)
+
+
+def lack(cells: Tensor, target: float) -> Tensor:
+    """Tell how urgently each cell of a frame wants more.
+
+    Args:
+        cells: energy of each cell, ``[1, 1, h, w]``.
+        target: the :func:`level` to come to, more than 0.
+
+    Returns:
+        ``[1, 1, h, w]``, 0 where the level is reached, to 1. Much in one place counts for more
+        than a little everywhere: that would come by itself.
+    """
+    for dim in (-2, -1):
+        if cells.shape[dim] > 1:
+            cells = _averaged(cells, 1, dim)
+    return (1 - cells / target).clamp_min(0) ** 3
 
 
 def _averaged(cells: Tensor, radius: int, dim: int) -> Tensor:

@@ -17,13 +17,6 @@ from vidream.motion import Motion
 from vidream.octaves import resize
 from vidream.warp import resize_flow, warp
 
-FADE = 0.985
-"""How a dream fades from frame to frame while it is carried on.
-
-Steps also add what the network does not see. It would gather, as contrast without strength; fading
-takes it away, and what the network does see is grown again at once.
-"""
-
 Memo = tuple[float, ...]
 """What a processor wants to find again at the next frame: plain numbers."""
 
@@ -124,11 +117,9 @@ class MotionCarrier:
 
     Args:
         carry: share of the residual that is carried on, 0 (nothing) to 1.
-        fade: another factor on it, which does not make ground count as new; see :data:`FADE`.
     """
 
     carry: float = 1.0
-    fade: float = 1.0
 
     def start(self, source: Tensor, state: DreamState | None, motion: Motion) -> Start:
         """Carry; a frame without a past, or of another size than it, starts from its source."""
@@ -147,8 +138,8 @@ class MotionCarrier:
             flow = resize_flow(track.flow.to(source.device), size)
             carried += share * warp(residual, flow)
             unknown = unknown - share
-        kept = self.carry * self.fade
-        image = (source + kept * transplant(carried, 1 - unknown)).clamp_(0, 1)
+        sown = transplant(carried, 1 - unknown)
+        image = (source + self.carry * sown).clamp_(0, 1)
         return Start(image, 1 - self.carry * (1 - unknown), state.memo)
 
 
