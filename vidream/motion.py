@@ -120,10 +120,7 @@ class MotionTracker:
             return False
         if before is None:
             return True
-        # A fast pan over a colourful scene changes as much as a cut does; but it can be followed.
-        now, then = to_tensor(seen.picture), to_tensor(before.picture)
-        flow = settle(self._flow(seen, before).cpu(), now, then)
-        return float(explained(flow, now, then).mean()) < _FOLLOWED
+        return not followed(self._flow(seen, before).cpu(), seen.picture, before.picture)
 
     def _tracks(self, seen: _Seen, before: _Seen | None) -> tuple[Track, ...]:
         """Follow the frame back, as far as there is ground whose past is still unknown."""
@@ -154,6 +151,20 @@ class MotionTracker:
 
     def _flow(self, seen: _Seen, other: _Seen) -> Tensor:
         return to_flow(self._estimator(seen.picture, other.picture), self._device)
+
+
+def followed(flow: Tensor, picture: Picture, earlier: Picture) -> bool:
+    """Tell whether motion leads from one picture to the other, so that no cut is between them.
+
+    A fast pan over a colourful scene changes as much as a cut does; but it can be followed.
+
+    Args:
+        flow: ``[1, 2, H, W]``, from the picture to the earlier one, on the CPU.
+        picture: uint8 ``[H, W, 3]``.
+        earlier: likewise.
+    """
+    now, then = to_tensor(picture), to_tensor(earlier)
+    return float(explained(settle(flow, now, then), now, then).mean()) >= _FOLLOWED
 
 
 def grid(height: int, width: int) -> Size:

@@ -15,7 +15,9 @@ from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import Picture, to_picture, to_tensor
 from vidream.measure.quantities import LEAST_RELIABLE, fresh_cells, look, low, warping_error
 from vidream.measure.report import FrameError, FrameMeasure, FrameScratch, Report, Summary
+from vidream.motion import followed
 from vidream.objectives import local_energy, weighted_energy
+from vidream.scenes import SceneDetector
 from vidream.warp import reliability, to_flow
 
 LAGS = (1, 5, 20)
@@ -77,12 +79,15 @@ class _Meter:
 
     def __init__(self, dreamer: Dreamer, flow: FlowEstimator, lags: Sequence[int]) -> None:
         self._dreamer, self._flow, self._lags = dreamer, flow, lags
-        self._past: deque[Pair] = deque(maxlen=max(lags))
+        self._scenes = SceneDetector()
+        self._past: deque[Pair] = deque(maxlen=max(lags))  # of the same scene
         self._index = 0
 
     def frame(self, source: Picture, dream: Picture, *, with_scratch: bool) -> FrameMeasure:
         """Measure the next frame."""
         self._check(source, dream)
+        if self._cut(source):
+            self._past.clear()
         seen = self._activate(source), self._activate(dream)
         motions = self._motions(source, {*self._lags, *([1] if with_scratch else [])})
         errors = [
@@ -112,6 +117,13 @@ class _Meter:
                 f"the size changes at frame {self._index} to {_size(source)}: "
                 "measure the parts on their own"
             )
+
+    def _cut(self, source: Picture) -> bool:
+        """Tell whether a scene begins: what was before it has no motion that leads here."""
+        if not self._scenes.cut(source) or not self._past:
+            return False
+        earlier = self._past[-1][0]
+        return not followed(to_flow(self._flow(source, earlier)), source, earlier)
 
     def _motions(self, source: Picture, lags: Iterable[int]) -> dict[int, tuple[Tensor, Tensor]]:
         """Give the flow to each earlier frame that there is, and the flow back."""
