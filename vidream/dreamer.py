@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vidream import octaves
+from vidream.allocator import keep_freed_memory
 from vidream.errors import DeviceError
 from vidream.networks import Network, load_network
 from vidream.objectives import local_energy, weighted_energy
@@ -77,6 +78,8 @@ class Dreamer:
         settings = settings or DreamSettings()
         self.settings = settings
         self.device = choose_device(settings.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if network is None:
             network = load_network(
                 settings.network,

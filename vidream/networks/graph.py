@@ -16,8 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
+
+from vidream.networks.pooling import average_pool
 
 _IN_PLACE: dict[Any, Any] = {operator.iadd: operator.add, operator.imul: operator.mul}
 
@@ -210,32 +213,50 @@ def _convolution_before(node: fx.Node, modules: Mapping[str, nn.Module]) -> fx.N
     if node.op != "call_module" or not isinstance(modules[str(node.target)], nn.BatchNorm2d):
         return None
     before = node.args[0]
-    if not _is_convolution(before, modules) or not isinstance(before, fx.Node):
+    if not is_convolution(before, modules) or not isinstance(before, fx.Node):
         return None
     return before if len(before.users) == 1 else None
 
 
-def _is_convolution(node: Any, modules: Mapping[str, nn.Module]) -> bool:
-    return (
-        isinstance(node, fx.Node)
-        and node.op == "call_module"
-        and isinstance(modules[str(node.target)], nn.Conv2d)
-    )
+def is_convolution(node: Any, modules: Mapping[str, nn.Module]) -> bool:
+    """Tell whether something is the node of a two-dimensional convolution."""
+    return isinstance(_module(node, modules), nn.Conv2d)
+
+
+def is_relu(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Tell whether a node is a ReLU."""
+    return node.target is F.relu or isinstance(_module(node, modules), nn.ReLU)
+
+
+def is_max_pool(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Tell whether a node is a maximum pooling that gives no indices."""
+    module = _module(node, modules)
+    if isinstance(module, nn.MaxPool2d):
+        return not module.return_indices
+    return node.target is F.max_pool2d and not node.kwargs.get("return_indices")
+
+
+def _module(node: Any, modules: Mapping[str, nn.Module]) -> nn.Module | None:
+    is_call = isinstance(node, fx.Node) and node.op == "call_module"
+    return modules[str(node.target)] if is_call else None
 
 
 def guard_in_place(network: fx.GraphModule) -> None:
-    """Let an operation work in place only on a convolution's output that nothing else reads.
+    """Let an operation work in place only on what nothing else reads, backward passes included.
 
-    A network is written for its last output alone. Once an activation half-way is wanted, the
-    in-place ReLU behind it would change it after the fact.
+    That is the output of a convolution or of a pooling. A network is written for its last output
+    alone. Once an activation half-way is wanted, the in-place ReLU behind it would change it after
+    the fact.
     """
     modules = dict(network.named_modules())
     unsafe: set[str] = set()
     for node in network.graph.nodes:
         source = node.args[0] if node.args else None
-        alone = isinstance(source, fx.Node) and len(source.users) == 1
-        may = alone and _is_convolution(source, modules)
-        if may:
+        if (
+            isinstance(source, fx.Node)
+            and len(source.users) == 1
+            and _is_forgotten(source, modules)
+        ):
             continue
         if node.op == "call_module":
             unsafe.add(str(node.target))
@@ -245,6 +266,12 @@ def guard_in_place(network: fx.GraphModule) -> None:
         if getattr(modules[name], "inplace", False):
             modules[name].inplace = False
     network.recompile()
+
+
+def _is_forgotten(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Tell whether the backward pass of an operation does without the operation's output."""
+    pools = node.target in (average_pool, F.avg_pool2d) or is_max_pool(node, modules)
+    return pools or is_convolution(node, modules)
 
 
 def _out_of_place(node: fx.Node) -> None:

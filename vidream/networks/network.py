@@ -14,6 +14,7 @@ from vidream.download import Progress
 from vidream.errors import NetworkError, unknown
 from vidream.networks import graph
 from vidream.networks.registry import find_network
+from vidream.networks.rewrite import rewrite
 from vidream.networks.spec import NetworkSpec
 from vidream.networks.state import read_state
 from vidream.settings import LayerTerm
@@ -214,6 +215,7 @@ def load_network(
     state = read_state(spec, body.state_dict(), weights, progress)
     body.load_state_dict(state, strict=False, assign=True)
     graph.fold_batchnorm(body)
+    rewrite(body)
     graph.guard_in_place(body)
     known = {name: layer for name, layer in names.items() if layer in wanted}
     network = Network(spec, body, wanted, known)
