@@ -178,7 +178,7 @@ class DreamSettings(_Validated):
         "plugin's name.",
         metavar="NAME",
     )
-    memory: int = _option(
+    recall: int = _option(
         4,
         "Older frames kept for ground that is hidden for a moment and comes back, one in 8 frames.",
         metavar="N",
