@@ -18,7 +18,6 @@ from torch import Tensor
 from vidream import octaves, strength
 from vidream.crops import Box, crops
 from vidream.dreamer import Dreamer
-from vidream.objectives import local_energy
 from vidream.octaves import Size
 
 _BEFORE = 0.9  # of the level, before the step at full size: the step brings the rest
@@ -173,12 +172,11 @@ class Deepener:
         small = octaves.resize(image, octave)
         settings, by = self.dreamer.settings, shifts.next(octave)
         slope = self.dreamer.slope(octaves.shift(small, by))
-        cells = local_energy(slope.activations, self.dreamer.terms)
-        gain = octaves.unshift(strength.gain(cells, level, octave), by)
+        gain = octaves.unshift(strength.gain(slope.cells, level, octave), by)
         gradient = octaves.smooth(octaves.unshift(slope.gradient, by), settings.smoothing)
         step = gain * octaves.normalize_locally(gradient, settings.normalize)
         detail = octaves.resize(settings.step_size * step, (image.shape[-2], image.shape[-1]))
-        return (image + (detail if weight is None else weight * detail)).clamp_(0, 1), cells
+        return (image + (detail if weight is None else weight * detail)).clamp_(0, 1), slope.cells
 
 
 class _Shifts:

@@ -39,14 +39,14 @@ class Slope:
     """What a backward pass tells of an image.
 
     Args:
-        gradient: of the objective, ``[1, 3, H, W]``.
-        objective: its value, a scalar.
-        activations: of the wanted layers, by name.
+        gradient: of the objective, ``[B, 3, H, W]``.
+        objective: its value, a scalar: the mean over the images.
+        cells: energy of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
     """
 
     gradient: Tensor = field(repr=False)
     objective: Tensor
-    activations: dict[str, Tensor] = field(repr=False)
+    cells: Tensor = field(repr=False)
 
 
 class Dreamer:
@@ -160,14 +160,14 @@ class Dreamer:
         return image, objectives
 
     def slope(self, image: Tensor) -> Slope:
-        """Give the gradient of the objective at a float ``[1, 3, H, W]`` image in [0, 1]."""
+        """Give the gradient of the objective at float ``[B, 3, H, W]`` images in [0, 1]."""
         image = image.detach().requires_grad_(True)
         with torch.enable_grad():
             activations = self.network.activations(image)
             objective = weighted_energy(activations, self.terms)
             (gradient,) = torch.autograd.grad(objective, image)
         detached = {name: activation.detach() for name, activation in activations.items()}
-        return Slope(gradient, objective.detach(), detached)
+        return Slope(gradient, objective.detach(), local_energy(detached, self.terms))
 
     def cells(self, image: Tensor) -> Tensor:
         """Give the energy of each cell of the layer's grid, ``[1, 1, h, w]``."""
