@@ -11,9 +11,9 @@ PACKAGE = Path(vidream.__file__).parent
 
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
-    "errors", "settings", "frames", "media", "drafts", "objectives", "octaves", "strength",
-    "crops", "download", "weights", "flow", "warp", "scenes", "motion", "networks", "dreamer",
-    "deepening", "presets", "temporal", "processors", "effects",
+    "errors", "settings", "frames", "media", "drafts", "objectives", "octaves", "memory", "tiles",
+    "strength", "crops", "download", "weights", "flow", "warp", "scenes", "motion", "networks",
+    "survey", "dreamer", "deepening", "presets", "temporal", "processors", "effects",
     "stills", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 
