@@ -152,7 +152,7 @@ def compare(clip: str, source: list[Picture], dreamer: Recalling) -> None:
 
 def followed(source: list[Picture]) -> float:
     """Seconds a frame that flow and masks take."""
-    tracker = MotionTracker(load_flow("dis"), DreamSettings().memory)
+    tracker = MotionTracker(load_flow("dis"), DreamSettings().recall)
     began = time.perf_counter()
     for index, picture in enumerate(source):
         tracker.track(picture, index)

@@ -15,7 +15,7 @@ from vidream import Dreamer, DreamSettings
 from vidream.dreamer import choose_device, choose_precision
 from vidream.errors import DeviceError, NetworkError
 from vidream.frames import to_tensor
-from vidream.objectives import energy, weighted_energy
+from vidream.objectives import energy, local_energy, weighted_energy
 from vidream.octaves import resize
 from vidream.presets import PRESETS, preset_settings
 from vidream.settings import LayerTerm
@@ -117,6 +117,21 @@ def test_layers_channels_and_weights():
     expected = 2 * (activations["a"] ** 2).mean() - 0.5 * (activations["b"][:, 1] ** 2).mean()
     assert weighted_energy(activations, terms) == pytest.approx(float(expected), rel=1e-5)
     assert energy(torch.full((1, 1, 2, 2), 3.0)) == 9
+
+
+def test_a_slope_brings_the_energy_of_each_cell_of_each_image(dreamer, image):
+    images = torch.cat((image, image.flip(-1)))
+    slope = dreamer.slope(images)
+    assert torch.equal(slope.cells, dreamer.cells(images))
+    assert torch.allclose(slope.cells[:1], dreamer.cells(image), rtol=1e-5)
+    assert float(slope.cells.mean()) == pytest.approx(float(slope.objective), rel=1e-5)
+
+
+def test_what_has_no_grid_is_one_cell():
+    terms = [LayerTerm("classes", 2.0), LayerTerm("classes", 1.0, channel=1)]
+    cells = local_energy({"classes": torch.tensor([[1.0, 2.0], [3.0, 0.0]])}, terms)
+    assert cells.shape == (2, 1, 1, 1)
+    assert cells.flatten().tolist() == [5 + 4, 9]
 
 
 def test_a_channel_that_is_not_there():

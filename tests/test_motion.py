@@ -44,8 +44,8 @@ def forbidden(picture, other):
     raise AssertionError("there is nothing to estimate here")
 
 
-def follow(pictures, estimator, memory=4):
-    tracker = MotionTracker(estimator, memory)
+def follow(pictures, estimator, recall=4):
+    tracker = MotionTracker(estimator, recall)
     return [tracker.track(picture, index) for index, picture in enumerate(pictures)]
 
 
@@ -295,7 +295,7 @@ def test_an_older_frame_knows_what_comes_back(name):
 
 def test_kept_frames_are_every_so_many_and_asked_closest_first():
     pictures, field = crossing(3, 3 * KEEP_EVERY + 2, side=72, start=-36)
-    motions = follow(pictures, Exact(pictures, field), memory=9)
+    motions = follow(pictures, Exact(pictures, field), recall=9)
     kept = [k for k, m in enumerate(motions) if m.keep]
     assert kept == list(range(0, len(motions), KEEP_EVERY))
     assert max(len(m.tracks) for m in motions) > 2
@@ -306,23 +306,23 @@ def test_kept_frames_are_every_so_many_and_asked_closest_first():
         assert set(indices[1:]) <= set(kept)
 
 
-@pytest.mark.parametrize("memory", [0, 1, 2, 3])
-def test_no_more_frames_are_kept_than_asked_for(memory):
+@pytest.mark.parametrize("recall", [0, 1, 2, 3])
+def test_no_more_frames_are_kept_than_asked_for(recall):
     """Ground that no frame knows, so that every kept one is asked."""
     pictures, field = panned(8, 5 * KEEP_EVERY + 2)
     exact = Exact(pictures, field)
-    motions = follow(pictures, exact, memory=memory)
+    motions = follow(pictures, exact, recall=recall)
     assert not any(m.cut for m in motions[1:])
     for number, motion in enumerate(motions):
         indices = [t.index for t in motion.tracks]
-        kept = list(range(0, number, KEEP_EVERY))[::-1][:memory]
+        kept = list(range(0, number, KEEP_EVERY))[::-1][:recall]
         assert indices == ([number - 1] if number else []) + [k for k in kept if k != number - 1]
-    assert any(m.keep for m in motions) == (memory > 0)
+    assert any(m.keep for m in motions) == (recall > 0)
 
 
-def test_without_memory_there_is_one_way_back_at_most():
+def test_without_recall_there_is_one_way_back_at_most():
     pictures, field = crossing(8, FRAMES, start=-SIDE)
-    motions = follow(pictures, Exact(pictures, field), memory=0)
+    motions = follow(pictures, Exact(pictures, field), recall=0)
     assert [len(m.tracks) for m in motions] == [0] + [1] * (FRAMES - 1)
 
 

@@ -104,7 +104,7 @@ def test_a_carrier_and_an_estimator_of_ones_own():
     flow, processor = Counted(torch.device("cpu")), Brighten()
     how = {"processor": processor, "carrier": Backwards(), "estimator": flow}
     panned = [100 + picture // 8 for picture in pictures()]  # too faint to be taken for cuts
-    list(dream_frames(panned, replace(SMALL, memory=0), **how))
+    list(dream_frames(panned, replace(SMALL, recall=0), **how))
     assert torch.equal(processor.starts[1].image, to_tensor(panned[1]).flip(-1))
     assert flow.calls >= 4  # there and back, twice
 

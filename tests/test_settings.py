@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from vidream.errors import SettingsError
 from vidream.presets import PRESETS, preset_settings
-from vidream.settings import DreamSettings, LayerTerm, ReadSettings, Settings, parse_time
+from vidream.settings import (
+    DreamSettings,
+    LayerTerm,
+    ReadSettings,
+    Settings,
+    parse_bytes,
+    parse_time,
+)
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_.]{0,20}", fullmatch=True)
 
@@ -31,6 +38,29 @@ def test_what_is_no_layer(text):
 def test_times(hours, minutes, seconds):
     text = f"{hours}:{minutes:02}:{seconds:.3f}"
     assert math.isclose(parse_time(text), hours * 3600 + minutes * 60 + seconds, abs_tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4G", 4 * 2**30),
+        ("800M", 800 * 2**20),
+        ("1.5GiB", 3 * 2**29),
+        ("2gb", 2 * 2**30),
+        (" .5 T ", 2**39),
+        ("123456", 123456),
+        ("64 KiB", 65536),
+    ],
+)
+def test_amounts_of_memory(text, size):
+    assert parse_bytes(text) == size
+    assert DreamSettings(memory=text) == DreamSettings(memory=size)
+
+
+@pytest.mark.parametrize("text", ["", "G", "0", "-4G", "4 apples", "nan", "1e3", "4GG", "0.0001"])
+def test_what_is_no_amount_of_memory(text):
+    with pytest.raises(SettingsError, match="800M or"):
+        DreamSettings(memory=text)
 
 
 @pytest.mark.parametrize("text", ["", "a", "-1", "1:2:3:4", "1e3", "nan", ":5"])

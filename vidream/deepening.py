@@ -18,7 +18,6 @@ from torch import Tensor
 from vidream import octaves, strength
 from vidream.balance import Spread, held
 from vidream.dreamer import Dreamer
-from vidream.objectives import local_energy
 from vidream.octaves import Size
 from vidream.windows import feather, windows
 
@@ -198,9 +197,8 @@ class _Stepper:
         down, right = self.next_shift()
         by = down % octave[0], right % octave[1]
         slope = self.dreamer.slope(octaves.shift(small, by))
-        cells = local_energy(slope.activations, self.dreamer.terms)
-        gain = octaves.unshift(strength.gain(cells, level, octave), by)
+        gain = octaves.unshift(strength.gain(slope.cells, level, octave), by)
         gradient = octaves.smooth(octaves.unshift(slope.gradient, by), settings.smoothing)
         step = gain * octaves.normalize_locally(gradient, settings.normalize)
         detail = octaves.resize(settings.step_size * step, self.size(image))
-        return (image + detail).clamp_(0, 1), cells
+        return (image + detail).clamp_(0, 1), slope.cells

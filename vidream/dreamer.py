@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,9 +12,9 @@ from vidream import octaves
 from vidream.allocator import keep_freed_memory
 from vidream.errors import DeviceError
 from vidream.networks import Network, load_network
-from vidream.objectives import local_energy, weighted_energy
 from vidream.octaves import Size
 from vidream.settings import DreamSettings
+from vidream.survey import Slope, Surveyor
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,6 @@ class OctaveReport:
 
 
 Observer = Callable[[OctaveReport], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Slope:
-    """What a backward pass tells of an image.
-
-    Args:
-        gradient: of the objective, ``[1, 3, H, W]``.
-        objective: its value, a scalar.
-        activations: of the wanted layers, by name.
-    """
-
-    gradient: Tensor = field(repr=False)
-    objective: Tensor
-    activations: dict[str, Tensor] = field(repr=False)
 
 
 class Dreamer:
@@ -93,10 +78,11 @@ class Dreamer:
         self.terms = tuple(replace(t, layer=self.network.canonical(t.layer)) for t in terms)
         for term in self.terms:
             self.network.check(term)
+        self._surveyor = Surveyor(self.network, self.terms, settings.memory, self.device)
 
     def objective(self, image: Tensor) -> Tensor:
         """Give the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor."""
-        return weighted_energy(self.network.activations(image), self.terms)
+        return self._surveyor.objective(image)
 
     def octave_sizes(self, size: Size) -> list[Size]:
         """Give the sizes at which an image of that size is dreamed, from small to large."""
@@ -130,11 +116,13 @@ class Dreamer:
 
         Raises:
             NetworkError: the network cannot take an image of this size.
+            DeviceError: there is not even memory for tiles of it.
         """
         settings = self.settings
         steps = settings.steps if steps is None else steps
         start = image.detach().to(self.device, torch.float32)
         size: Size = (start.shape[-2], start.shape[-1])
+        self._surveyor.expect(size)
         sizes = self.octave_sizes(size)
         shifts = octaves.jitter_shifts(
             settings.seed, frame, max(1, len(sizes) * steps), settings.jitter
@@ -163,19 +151,12 @@ class Dreamer:
         return image, objectives
 
     def slope(self, image: Tensor) -> Slope:
-        """Give the gradient of the objective at a float ``[1, 3, H, W]`` image in [0, 1]."""
-        image = image.detach().requires_grad_(True)
-        with torch.enable_grad():
-            activations = self.network.activations(image)
-            objective = weighted_energy(activations, self.terms)
-            (gradient,) = torch.autograd.grad(objective, image)
-        detached = {name: activation.detach() for name, activation in activations.items()}
-        return Slope(gradient, objective.detach(), detached)
+        """Give the gradient of the objective at float ``[B, 3, H, W]`` images in [0, 1]."""
+        return self._surveyor.slope(image)
 
     def cells(self, image: Tensor) -> Tensor:
-        """Give the energy of each cell of the layer's grid, ``[1, 1, h, w]``."""
-        with torch.no_grad():
-            return local_energy(self.network.activations(image), self.terms)
+        """Give the energy of each cell of the coarsest layer's grid, ``[B, 1, h, w]``."""
+        return self._surveyor.cells(image)
 
 
 def choose_device(name: str) -> torch.device:

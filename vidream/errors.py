@@ -31,7 +31,7 @@ class WeightsError(VidreamError):
 
 
 class DeviceError(VidreamError):
-    """The device that was asked for is not there."""
+    """The device that was asked for is not there, or has too little memory."""
 
 
 def unknown(kind: str, name: str, valid: Iterable[str], hint: str) -> str:

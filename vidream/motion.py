@@ -72,14 +72,14 @@ class MotionTracker:
 
     Args:
         estimator: of optical flow.
-        memory: how many older frames are kept; 0 for none but the previous one.
+        recall: how many older frames are kept; 0 for none but the previous one.
         device: where masks are computed, and where they are wanted.
     """
 
     def __init__(
-        self, estimator: FlowEstimator, memory: int, device: torch.device | str = "cpu"
+        self, estimator: FlowEstimator, recall: int, device: torch.device | str = "cpu"
     ) -> None:
-        self._estimator, self._memory, self._device = estimator, memory, device
+        self._estimator, self._recall, self._device = estimator, recall, device
         self._scenes = SceneDetector()
         self._previous: _Seen | None = None
         self._kept: tuple[_Seen, ...] = ()
@@ -95,11 +95,11 @@ class MotionTracker:
             return Motion(cut=False, duplicate=True)
         if cut:
             self._since_cut, self._kept, before = 0, (), None
-        keep = self._memory > 0 and self._since_cut % KEEP_EVERY == 0
+        keep = self._recall > 0 and self._since_cut % KEEP_EVERY == 0
         motion = Motion(cut=cut, keep=keep, tracks=self._tracks(seen, before))
         self._previous = seen
         if keep:
-            self._kept = (seen, *self._kept)[: self._memory]
+            self._kept = (seen, *self._kept)[: self._recall]
         self._since_cut += 1
         return motion
 

@@ -44,12 +44,32 @@ def local_energy(activations: Mapping[str, Tensor], terms: Sequence[LayerTerm]) 
         ``[B, 1, h, w]``. Its mean is :func:`weighted_energy`, up to cells that the grids of
         several layers do not share evenly.
     """
-    used = [(term, activations[term.layer]) for term in terms]
-    grids = [(a.shape[-2], a.shape[-1]) for _, a in used]
+    return gather_cells(cell_energies(activations, terms), terms)
+
+
+def cell_energies(
+    activations: Mapping[str, Tensor], terms: Sequence[LayerTerm]
+) -> tuple[Tensor, ...]:
+    """Give the energy of each cell of each term's own grid, ``[B, 1, h, w]``, unweighted.
+
+    What has no grid, ``[B, C]`` from a classifier, counts as one cell.
+    """
+    found = []
+    for term in terms:
+        activation = activations[term.layer]
+        if activation.ndim == 2:
+            activation = activation[..., None, None]
+        if term.channel is not None:
+            activation = activation[:, term.channel, None]
+        found.append(activation.float().square().mean(1, keepdim=True))
+    return tuple(found)
+
+
+def gather_cells(energies: Sequence[Tensor], terms: Sequence[LayerTerm]) -> Tensor:
+    """Add up what :func:`cell_energies` gives, by weight, on the coarsest grid."""
+    grids = [(cells.shape[-2], cells.shape[-1]) for cells in energies]
     grid = min(grids, key=lambda size: size[0] * size[1])
     total = torch.zeros(())
-    for term, activation in used:
-        chosen = activation if term.channel is None else activation[:, term.channel, None]
-        cells = chosen.float().square().mean(1, keepdim=True)
+    for term, cells in zip(terms, energies, strict=True):
         total = term.weight * F.adaptive_avg_pool2d(cells, grid) + total.to(cells.device)
     return total

@@ -14,6 +14,7 @@ from torch import Tensor
 Size = tuple[int, int]
 """Height and width in pixels."""
 
+_STRIP = 2**20  # pixels that are smoothed at once
 _TINY = 1e-8  # keeps a flat gradient from being divided by zero
 
 
@@ -75,9 +76,17 @@ def smooth(gradient: Tensor, sigma: float) -> Tensor:
     kernel = torch.exp(-0.5 * (x / sigma) ** 2)
     kernel = kernel / kernel.sum()
     channels = gradient.shape[1]
+    down = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    right = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
     padded = F.pad(gradient, (reach, reach, reach, reach), mode="reflect")
-    rows = F.conv2d(padded, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return F.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    result = torch.empty_like(gradient)
+    # In strips, as oneDNN blows three channels up to sixteen.
+    height = max(1, _STRIP // gradient.shape[-1])
+    for top in range(0, gradient.shape[-2], height):
+        strip = padded[..., top : top + height + 2 * reach, :]
+        rows = F.conv2d(strip, down, groups=channels)
+        result[..., top : top + height, :] = F.conv2d(rows, right, groups=channels)
+    return result
 
 
 def normalize_locally(gradient: Tensor, by: str, reach: int = 48) -> Tensor:

@@ -105,7 +105,7 @@ def make_tracker(
     if not processor.recurrent or settings.carried_share == 0:
         return None
     device = choose_device(settings.device)
-    return MotionTracker(estimator or load_flow(settings.flow, device), settings.memory, device)
+    return MotionTracker(estimator or load_flow(settings.flow, device), settings.recall, device)
 
 
 def _follow(frame: Frame, tracker: MotionTracker | None) -> Motion:
@@ -133,7 +133,7 @@ def _dream(
             start = carrier.start(source, state, motion)
             dream, memo = processor.process(start, source, frame.index)
             if processor.recurrent:
-                state = remember(state, motion, frame.index, source, dream, memo, settings.memory)
+                state = remember(state, motion, frame.index, source, dream, memo, settings.recall)
             picture, carried = to_picture(dream), start.carried
         shown = Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration)
         yield (

@@ -111,6 +111,19 @@ def parse_time(text: str) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def parse_bytes(text: str) -> int:
+    """Read ``4G``, ``800M`` or ``1.5GiB`` as bytes; every unit is 1024 times the one before it.
+
+    Raises:
+        SettingsError: the text is not an amount of memory.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    size = int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " ")) if match else 0
+    if size < 1:
+        raise SettingsError(f"{text!r} is not an amount of memory: write 4G, 800M or 1.5GiB")
+    return size
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DreamSettings(_Validated):
     """What is dreamed, and how deeply."""
@@ -178,7 +191,7 @@ class DreamSettings(_Validated):
         "plugin's name.",
         metavar="NAME",
     )
-    memory: int = _option(
+    recall: int = _option(
         4,
         "Older frames kept for ground that is hidden for a moment and comes back, one in 8 frames.",
         metavar="N",
@@ -187,6 +200,14 @@ class DreamSettings(_Validated):
     )
     seed: int = _option(0, "Seed of the jitter.", minimum=0, maximum=2**63 - 1)
     device: str = _option("auto", "Where the network runs.", choices=("auto", "cpu", "cuda", "mps"))
+    memory: int | None = _option(
+        None,
+        "Most memory to take, as in 4G or 800M: larger frames are dreamed in tiles. Unset: what "
+        "the device has to spare.",
+        metavar="SIZE",
+        parse=parse_bytes,
+        minimum=1,
+    )
     precision: str = _option(
         "auto",
         "Numbers that the network computes in: bfloat16 where the device has instructions for it.",
@@ -194,7 +215,9 @@ class DreamSettings(_Validated):
     )
 
     def __post_init__(self) -> None:
-        """Check ranges, and accept layers written as text."""
+        """Check ranges, and accept layers and memory written as text."""
+        if isinstance(self.memory, str):
+            object.__setattr__(self, "memory", parse_bytes(self.memory))
         _Validated.__post_init__(self)
         terms = tuple(LayerTerm.parse(t) if isinstance(t, str) else t for t in self.layers)
         object.__setattr__(self, "layers", terms)

@@ -1,5 +1,6 @@
 """The networks that dream: which there are, their layers, and how one is loaded."""
 
+from vidream.networks.lattice import Lattice, bytes_per_pixel, find_lattice, grids
 from vidream.networks.network import (
     LayerInfo,
     Network,
@@ -11,12 +12,16 @@ from vidream.networks.registry import describe_networks, find_network, network_n
 from vidream.networks.spec import NetworkSpec
 
 __all__ = [
+    "Lattice",
     "LayerInfo",
     "Network",
     "NetworkSpec",
+    "bytes_per_pixel",
     "default_layers",
     "describe_networks",
+    "find_lattice",
     "find_network",
+    "grids",
     "layer_names",
     "load_network",
     "network_names",

@@ -117,7 +117,27 @@ class Network(nn.Module):
             self._scale, self._shift = self._scale.to(image.device), self._shift.to(image.device)
         normalised = image * self._scale.to(image.dtype) + self._shift.to(image.dtype)
         x = normalised.to(dtype=self.dtype, memory_format=torch.channels_last)
-        given = dict(zip(self.layers, self.body(x), strict=True))
+        return self._named(self.body(x))
+
+    def outline(self, size: tuple[int, int]) -> dict[str, Tensor]:
+        """Run on an image that is nothing but a size, with weights that are likewise.
+
+        Takes neither time nor memory, whatever the size: the activations, on the meta device,
+        have shapes and types but no content. Autograd sees them as any others.
+
+        Args:
+            size: height and width in pixels.
+        """
+        tensors = (*self.body.named_parameters(), *self.body.named_buffers())
+        weights = {name: tensor.to("meta") for name, tensor in tensors}
+        image = torch.empty(1, 3, *size, device="meta", dtype=self.dtype)
+        image = image.to(memory_format=torch.channels_last)
+        image.requires_grad_(torch.is_grad_enabled())
+        return self._named(torch.func.functional_call(self.body, weights, (image,)))
+
+    def _named(self, activations: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Give the body's outputs by name, channels first."""
+        given = dict(zip(self.layers, activations, strict=True))
         for name, activation in given.items():
             if activation.ndim == 4 and _has_channels_at_end(self.spec, name):
                 given[name] = activation.permute(0, 3, 1, 2)

@@ -1,0 +1,321 @@
+"""Tiles: their geometry, and that images seen in tiles look the same as whole."""
+
+from __future__ import annotations
+
+import logging
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from conftest import textured
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidream import Dreamer, DreamSettings, memory
+from vidream.errors import DeviceError
+from vidream.frames import to_tensor
+from vidream.networks import bytes_per_pixel, find_lattice, grids
+from vidream.networks import network as network_module
+from vidream.tiles import Halo, cut, most_pieces, own_cells, spans
+
+halos = st.builds(
+    Halo,
+    stride=st.sampled_from([1, 2, 4, 8, 16, 32, 12]),
+    before=st.integers(0, 260),
+    after=st.integers(0, 260),
+    least=st.integers(1, 300),
+)
+lengths = st.integers(1, 3000)
+
+
+# --- geometry
+
+
+@given(lengths, st.integers(1, 40), halos)
+def test_pieces_answer_for_each_pixel_once(length, pieces, halo):
+    found = spans(length, pieces, halo)
+    assert 1 <= len(found) <= pieces
+    assert found[0].first == 0
+    assert found[-1].last == length
+    assert all(a.last == b.first for a, b in pairwise(found))
+    assert all(span.last > span.first for span in found)
+
+
+@given(lengths, st.integers(1, 40), halos)
+def test_pieces_look_as_far_as_cells_see_and_begin_where_cells_begin(length, pieces, halo):
+    for span in spans(length, pieces, halo):
+        assert 0 <= span.start <= max(0, span.first - halo.before)
+        assert min(length, span.last + halo.after) <= span.stop <= length
+        assert span.start % halo.stride == span.first % halo.stride == 0
+        assert span.length >= min(halo.least, length)
+
+
+@given(lengths, st.integers(2, 40), halos)
+def test_pieces_are_of_about_one_length(length, pieces, halo):
+    found = spans(length, pieces, halo)
+    if len(found) > 1 and halo.least == 1:
+        sizes = [span.length for span in found]
+        assert max(sizes) - min(sizes) <= 3 * halo.stride
+
+
+@given(st.tuples(lengths, lengths), st.integers(1, 10**7), halos)
+def test_tiles_fit_into_the_room_there_is_or_are_the_smallest_there_are(size, room, halo):
+    tiles = cut(size, room, halo)
+    assert sum(
+        (t.rows.last - t.rows.first) * (t.columns.last - t.columns.first) for t in tiles
+    ) == math.prod(size)
+    if max(tile.area for tile in tiles) > room:
+        assert len(tiles) == most_pieces(size[0], halo) * most_pieces(size[1], halo)
+    if math.prod(size) <= room:
+        assert len(tiles) == 1
+
+
+@given(
+    st.integers(64, 3000),
+    st.integers(1, 40),
+    halos,
+    st.sampled_from([1, 2, 4]),
+    st.integers(-3, 2),
+)
+def test_each_cell_is_answered_for_once_and_at_its_place(length, pieces, halo, finer, trimmed):
+    stride = halo.stride if halo.stride % finer else halo.stride // finer
+    count = max(1, -(-length // stride) + trimmed)
+    seen = []
+    for span in spans(length, pieces, halo):
+        of_piece, of_all = own_cells(span, stride, count, length)
+        assert of_piece.start * stride + span.start == of_all.start * stride
+        assert of_piece.stop - of_piece.start == of_all.stop - of_all.start
+        seen += range(of_all.start, of_all.stop)
+    assert seen == list(range(count))
+
+
+def test_larger_tiles_are_taken_before_many():
+    halo = Halo(16, 154, 181, 59)
+    tiles = cut((2160, 3840), 2_500_000, halo)
+    assert 4 <= len(tiles) <= 6
+    assert sum(tile.area for tile in tiles) < 1.4 * 2160 * 3840
+
+
+# --- networks
+
+
+def hollow(monkeypatch, name, layers):
+    """A network with random weights, from nothing but its architecture."""
+    monkeypatch.setattr(
+        network_module,
+        "read_state",
+        lambda spec, wanted, *_: {
+            key: value for key, value in spec.build().state_dict().items() if key in wanted
+        },
+    )
+    return network_module.load_network(name, layers)
+
+
+def test_the_lattice_of_the_default_network(dreamer):
+    """By the kernels of its layers a cell of Mixed_6b sees from 154 before to 181 after."""
+    lattice = find_lattice(dreamer.network, ["Mixed_6b"])
+    assert lattice.stride == 16
+    assert 140 <= lattice.before <= 154
+    assert 165 <= lattice.after <= 181
+
+
+@pytest.mark.parametrize("size", [(96, 128), (131, 204)])
+def test_an_outline_has_the_shapes_of_the_real_thing(dreamer, size):
+    real = dreamer.network.activations(torch.rand(1, 3, *size))
+    assert grids(dreamer.network, size) == {name: tuple(a.shape[-2:]) for name, a in real.items()}
+    assert all(a.is_meta for a in dreamer.network.outline(size).values())
+
+
+def test_half_the_precision_takes_half_the_memory(dreamer):
+    full = bytes_per_pixel(dreamer.network)
+    half = Dreamer(DreamSettings(precision="bfloat16"))
+    assert 500 < full < 1200
+    assert 0.5 < bytes_per_pixel(half.network) / full < 0.65
+
+
+def test_a_classifier_has_no_lattice(monkeypatch):
+    network = hollow(monkeypatch, "resnet18", ["layer1", "fc"])
+    assert find_lattice(network, ["layer1", "fc"]) is None
+    assert find_lattice(network, ["layer1"]).stride == 4
+
+
+# --- the same slope
+
+
+def tiled(dreamer, pixels):
+    """The same dreamer, which has room for so many pixels at once."""
+    other = Dreamer(dreamer.settings, network=dreamer.network)
+    other._surveyor._most = pixels
+    return other
+
+
+def picture(height, width):
+    return to_tensor(textured(height, width))
+
+
+def assert_equal_slopes(found, expected):
+    """The stated tolerance: gradients apart by no more than 1e-4 of their length and height."""
+    assert found.gradient.dtype == torch.float32
+    apart = found.gradient - expected.gradient
+    assert apart.norm() < 1e-4 * expected.gradient.norm()
+    assert apart.abs().max() < 1e-4 * expected.gradient.abs().max()
+    assert float(found.objective) == pytest.approx(float(expected.objective), rel=1e-4)
+    assert found.cells.shape == expected.cells.shape
+    assert (found.cells - expected.cells).abs().max() < 1e-4 * expected.cells.max()
+
+
+@pytest.mark.parametrize("size", [(400, 528), (113, 607), (601, 75)])
+def test_tiles_give_the_slope_of_the_whole_image(dreamer, size):
+    image, small = picture(*size), tiled(dreamer, 1)
+    assert len(small._surveyor._plan(image)) > 1
+    assert_equal_slopes(small.slope(image), dreamer.slope(image))
+
+
+def test_tiles_of_a_batch(dreamer):
+    images = torch.cat((picture(120, 520), picture(120, 520).flip(-1)))
+    small = tiled(dreamer, 1)
+    slope = dreamer.slope(images)
+    assert_equal_slopes(small.slope(images), slope)
+    assert torch.allclose(small.cells(images), slope.cells, rtol=1e-3)
+    assert float(small.objective(images)) == pytest.approx(float(slope.objective), rel=1e-4)
+
+
+def test_layers_of_different_strides_and_single_channels(dreamer):
+    layers = ("Mixed_5b:2", "Mixed_6b#7", "Conv2d_2b_3x3:0.1")
+    whole = Dreamer(DreamSettings(layers=layers, precision="float32"))
+    image = picture(120, 530)
+    assert_equal_slopes(tiled(whole, 1).slope(image), whole.slope(image))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "size"),
+    [("vgg19", "relu4_1", (90, 333)), ("resnet18", "layer2", (100, 461))],
+)
+def test_other_networks_in_tiles(monkeypatch, name, layer, size):
+    settings = DreamSettings(layers=(layer,))
+    whole = Dreamer(settings, network=hollow(monkeypatch, name, [layer]))
+    small, image = tiled(whole, 1), picture(*size)
+    assert len(small._surveyor._plan(image)) > 1
+    assert_equal_slopes(small.slope(image), whole.slope(image))
+
+
+def test_a_dream_in_tiles(dreamer):
+    image = picture(128, 480)
+    small = tiled(dreamer, 1)
+    assert torch.allclose(small.dream(image, steps=1), dreamer.dream(image, steps=1), atol=0.01)
+
+
+# --- how much at once
+
+
+def test_little_memory_makes_tiles_and_says_so(dreamer, monkeypatch, caplog):
+    monkeypatch.setattr(memory, "held", lambda device: 0)
+    appetite = bytes_per_pixel(dreamer.network)
+    image = picture(96, 640)
+    room = int(96 * 640 * (appetite * 0.7 + 240))
+    small = Dreamer(DreamSettings(memory=room), network=dreamer.network)
+    with caplog.at_level(logging.INFO, "vidream"):
+        tiles = small._surveyor._plan(image)
+    assert max(tile.area for tile in tiles) <= 0.7 * 96 * 640
+    assert "640×96 is dreamed in" in caplog.text
+    assert small._surveyor._plan(picture(96, 200)) is None
+
+
+def test_frames_are_left_room_for(dreamer, monkeypatch):
+    monkeypatch.setattr(memory, "held", lambda device: 0)
+    image = picture(96, 640)
+    small = Dreamer(DreamSettings(memory="180M"), network=dreamer.network)
+    assert small._surveyor._plan(image) is None
+    small._surveyor.expect((600, 1000))
+    assert len(small._surveyor._plan(image)) > 1
+
+
+def test_usual_frames_are_seen_whole(dreamer):
+    for size in ((360, 640), (720, 1280)):
+        assert dreamer._surveyor._plan(torch.empty(1, 3, *size)) is None
+
+
+def test_what_has_no_grid_is_seen_whole(monkeypatch):
+    network = hollow(monkeypatch, "resnet18", ["fc"])
+    dreamer = Dreamer(DreamSettings(layers=("fc",)), network=network)
+    image = picture(64, 300)
+    assert torch.equal(tiled(dreamer, 1).slope(image).gradient, dreamer.slope(image).gradient)
+
+
+def failing(monkeypatch, network, times, error):
+    """Let the network fail so many times; note the sizes that it is given."""
+    given, right = [], network.activations
+
+    def activations(image):
+        given.append(tuple(image.shape[-2:]))
+        if len(given) <= times:
+            raise error
+        return right(image)
+
+    monkeypatch.setattr(network, "activations", activations)
+    return given
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2 bytes"),
+    ],
+)
+def test_out_of_memory_falls_back_to_smaller_tiles(dreamer, monkeypatch, caplog, error):
+    image = picture(96, 640)
+    expected = dreamer.slope(image)
+    other = Dreamer(dreamer.settings, network=dreamer.network)
+    assert other._surveyor._lattice  # measured with the same network, which is to fail just once
+    sizes = failing(monkeypatch, dreamer.network, 1, error)
+    with caplog.at_level(logging.WARNING, "vidream"):
+        slope = other.slope(image)
+    assert sizes[0] == (96, 640)
+    assert all(math.prod(size) < 96 * 640 for size in sizes[1:])
+    assert "out of memory: 640×96 is dreamed in" in caplog.text
+    assert_equal_slopes(slope, expected)
+    count = len(sizes)
+    other.slope(image)
+    assert sizes[count:] == sizes[1:count]  # what was learned is kept
+
+
+def test_out_of_memory_for_the_smallest_tiles_is_an_error(dreamer, monkeypatch):
+    other = Dreamer(dreamer.settings, network=dreamer.network)
+    assert other._surveyor._lattice
+    failing(monkeypatch, dreamer.network, 99, torch.OutOfMemoryError("out of memory"))
+    with pytest.raises(DeviceError, match="--max-side"):
+        other.slope(picture(96, 640))
+
+
+def test_other_errors_are_passed_on(dreamer, monkeypatch):
+    failing(monkeypatch, dreamer.network, 99, RuntimeError("no"))
+    with pytest.raises(RuntimeError, match="no"):
+        dreamer.slope(picture(96, 96))
+
+
+# --- memory
+
+
+def test_a_cap_counts_what_is_held():
+    cpu = torch.device("cpu")
+    held = memory.held(cpu)
+    assert held > 2**26
+    assert memory.budget(held // 2, cpu) == 0
+    assert 0 < memory.budget(held + 2**30, cpu) <= 2**30 + 2**28
+    assert 0 < memory.budget(None, cpu) < 0.75 * memory.free(cpu) + 2**28
+
+
+def test_a_container_s_limit_counts(tmp_path):
+    names = str(tmp_path), "memory.max", "memory.current"
+    assert memory._cgroup(*names) > 2**60
+    for name, text in {
+        "memory.max": "5000",
+        "memory.current": "3000",
+        "memory.stat": "anon 1000\ninactive_file 700\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    assert memory._cgroup(*names) == 2700
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory._cgroup(*names) > 2**60

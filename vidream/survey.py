@@ -1,0 +1,263 @@
+"""Where the objective rises on an image: seen as a whole, or in tiles where that takes too much.
+
+The only place where the network sees what is dreamed. In tiles the gradient is that of the whole
+image, up to rounding: each tile answers for its own cells, and looks as far beyond them as these
+cells see; what it says of pixels that other tiles answer for is added to what they say. Only a
+network that looks at the whole image from every cell (squeeze and excitation, attention) takes
+each tile for an image of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from vidream import memory, tiles
+from vidream.errors import DeviceError
+from vidream.networks import Lattice, Network, bytes_per_pixel, find_lattice, grids
+from vidream.objectives import cell_energies, gather_cells, local_energy, weighted_energy
+from vidream.octaves import Size
+from vidream.settings import LayerTerm
+from vidream.tiles import Tile
+
+Result = TypeVar("Result")
+
+FRAME_BYTES = 12 * 20
+"""Bytes for each pixel of a frame beside a step: some twenty float images, in all of the program.
+
+Source, start, dream and residuals, older ones for recall, flow, and what is on its way from one to
+the other. Measured: see the peak of a 4K video in the README.
+"""
+
+_AMPLE = 4096  # bytes a pixel; no network takes more, and to ask one takes the better part of 1 s
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """What a backward pass tells of images.
+
+    Args:
+        gradient: of the objective, ``[B, 3, H, W]``.
+        objective: its value, a scalar: the mean over the images.
+        cells: energy of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
+    """
+
+    gradient: Tensor = field(repr=False)
+    objective: Tensor
+    cells: Tensor = field(repr=False)
+
+
+class Surveyor:
+    """Tells slopes, whole or in tiles, as memory allows.
+
+    Args:
+        network: what sees the images.
+        terms: of the objective, by the network's own names of layers.
+        cap: most bytes that the process may hold, on a GPU those on it; None for what there is.
+        device: where the network is.
+    """
+
+    def __init__(
+        self, network: Network, terms: Sequence[LayerTerm], cap: int | None, device: torch.device
+    ) -> None:
+        self._network, self._terms, self._device = network, tuple(terms), device
+        # Found out once: a dream should not depend on what other programs do meanwhile.
+        self._budget = memory.budget(cap, device)
+        self._frame = 0  # pixels of the largest frame
+        self._most = math.inf  # pixels that fit, as far as running out of memory has taught
+        self._plans: dict[tuple[int, Size], list[Tile] | None] = {}
+        self._told = False
+
+    def expect(self, size: Size) -> None:
+        """Leave memory for frames of that size, whose octaves will be surveyed."""
+        if size[0] * size[1] > self._frame:
+            self._frame = size[0] * size[1]
+            self._plans.clear()
+
+    def slope(self, image: Tensor) -> Slope:
+        """Give the slope at float ``[B, 3, H, W]`` images in [0, 1].
+
+        Raises:
+            DeviceError: there is not even memory for tiles.
+        """
+        image = image.detach()
+        return self._try(image, self._whole, self._in_tiles)
+
+    def objective(self, image: Tensor) -> Tensor:
+        """Give the objective alone, a scalar; see :meth:`slope`."""
+        return self._try(
+            image,
+            lambda image: weighted_energy(self._network.activations(image), self._terms),
+            lambda image, cut: self._in_tiles(image, cut, gradient=False).objective,
+        )
+
+    def cells(self, image: Tensor) -> Tensor:
+        """Give the cells alone, ``[B, 1, h, w]``; see :meth:`slope`."""
+
+        def whole(image: Tensor) -> Tensor:
+            with torch.no_grad():
+                return local_energy(self._network.activations(image), self._terms)
+
+        return self._try(
+            image, whole, lambda image, cut: self._in_tiles(image, cut, gradient=False).cells
+        )
+
+    def _whole(self, image: Tensor) -> Slope:
+        image = image.requires_grad_(True)
+        with torch.enable_grad():
+            activations = self._network.activations(image)
+            objective = weighted_energy(activations, self._terms)
+            (gradient,) = torch.autograd.grad(objective, image)
+        detached = {name: activation.detach() for name, activation in activations.items()}
+        return Slope(gradient, objective.detach(), local_energy(detached, self._terms))
+
+    def _in_tiles(self, image: Tensor, cut: Sequence[Tile], *, gradient: bool = True) -> Slope:
+        """Add up what the tiles tell; without ``gradient`` that is 0."""
+        size = (image.shape[-2], image.shape[-1])
+        total = torch.zeros_like(image) if gradient else torch.zeros(())
+        objective = torch.zeros((), device=image.device)
+        whole = grids(self._network, size)
+        energies = [image.new_zeros(len(image), 1, *whole[t.layer]) for t in self._terms]
+        for tile in cut:
+            owned = {name: self._owned(tile, name, grid, size) for name, grid in whole.items()}
+            with torch.set_grad_enabled(gradient):
+                part = image[tile.outer].detach().requires_grad_(gradient)
+                activations = self._network.activations(part)
+                mine = {name: activations[name][of_part] for name, (of_part, _) in owned.items()}
+                value = weighted_energy(mine, self._shares(mine, whole))
+                if gradient:
+                    total[tile.outer] += torch.autograd.grad(value, part)[0]
+            objective += value.detach()
+            detached = {name: activation.detach() for name, activation in mine.items()}
+            found = cell_energies(detached, self._terms)
+            for term, into, cells in zip(self._terms, energies, found, strict=True):
+                into[owned[term.layer][1]] = cells
+            # A tile's graph would otherwise live on beside the next one's.
+            del activations, mine, value, part, detached, found
+        return Slope(total, objective, gather_cells(energies, self._terms))
+
+    def _owned(
+        self, tile: Tile, layer: str, grid: Size, size: Size
+    ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Tell which cells the tile answers for: among its own ``[B, C, h, w]``, and in all."""
+        assert self._lattice is not None
+        stride = self._lattice.strides[layer]
+        rows = tiles.own_cells(tile.rows, stride, grid[0], size[0])
+        columns = tiles.own_cells(tile.columns, stride, grid[1], size[1])
+        every = slice(None)
+        return (every, every, rows[0], columns[0]), (every, every, rows[1], columns[1])
+
+    def _shares(self, parts: Mapping[str, Tensor], whole: Mapping[str, Size]) -> list[LayerTerm]:
+        """Weigh each term by the share of its cells that a tile answers for."""
+        return [
+            replace(term, weight=term.weight * math.prod(part.shape[-2:]) / math.prod(whole[layer]))
+            for term in self._terms
+            if (part := parts[layer := term.layer]).numel()
+        ]
+
+    # --- how much at once
+
+    @cached_property
+    def _lattice(self) -> Lattice | None:
+        return find_lattice(self._network, [term.layer for term in self._terms])
+
+    @cached_property
+    def _appetite(self) -> float:
+        return bytes_per_pixel(self._network)
+
+    def _plan(self, image: Tensor) -> list[Tile] | None:
+        """Give the tiles to see images in; None to see them whole."""
+        count, height, width = len(image), image.shape[-2], image.shape[-1]
+        key = count, (height, width)
+        if key not in self._plans:
+            if len(self._plans) > 256:  # many sizes of crops
+                self._plans.clear()
+            self._plans[key] = self._planned(count, (height, width))
+        return self._plans[key]
+
+    def _planned(self, count: int, size: Size) -> list[Tile] | None:
+        pixels = count * size[0] * size[1]
+        left = self._budget - FRAME_BYTES * max(self._frame, pixels)
+        if pixels <= min(self._most, left / _AMPLE):
+            return None
+        room = min(self._most, left / self._appetite)
+        if pixels <= room or self._lattice is None:
+            return None
+        cut = self._cut(size, room / count)
+        if len(cut) == 1:
+            return None
+        if not self._told:
+            self._told = True
+            _log.info("%s; memory for more at once is wanting", _described(size, cut))
+        return cut
+
+    def _cut(self, size: Size, room: float) -> list[Tile]:
+        lattice = self._lattice
+        assert lattice is not None
+        least = self._network.minimum_side
+        halo = tiles.Halo(lattice.stride, lattice.before, lattice.after, least)
+        return tiles.cut(size, room, halo)
+
+    def _try(
+        self,
+        image: Tensor,
+        whole: Callable[[Tensor], Result],
+        in_tiles: Callable[[Tensor, Sequence[Tile]], Result],
+    ) -> Result:
+        """See an image; should memory run out, in ever smaller tiles."""
+        while True:
+            cut = self._plan(image)
+            try:
+                return whole(image) if cut is None else in_tiles(image, cut)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+            # Not inside the handler: the error holds on to all that the step has made.
+            self._shrink(image, cut)
+
+    def _shrink(self, image: Tensor, cut: Sequence[Tile] | None) -> None:
+        """Halve what is seen at once.
+
+        Raises:
+            DeviceError: there are no smaller tiles.
+        """
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        size = (image.shape[-2], image.shape[-1])
+        before = max((tile.area for tile in cut), default=0) if cut else size[0] * size[1]
+        self._most = len(image) * before // 2
+        self._plans.clear()
+        smaller = self._cut(size, before // 2) if self._lattice is not None else []
+        if not smaller or max(tile.area for tile in smaller) >= before:
+            raise DeviceError(
+                f"the {self._device.type.upper()} has too little memory to dream at "
+                f"{size[1]}×{size[0]}, even in tiles: scale down with --max-side, use --device "
+                "cpu, or choose an earlier layer"
+            )
+        _log.warning("out of memory: %s from now on", _described(size, smaller))
+
+
+def _described(size: Size, cut: Sequence[Tile]) -> str:
+    return (
+        f"{size[1]}×{size[0]} is dreamed in {len(cut)} tiles of up to "
+        f"{max(t.columns.length for t in cut)}×{max(t.rows.length for t in cut)} pixels"
+    )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # Only CUDA has a type for it; the CPU says "can't allocate memory", MPS "out of memory".
+    said = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "out of memory" in said
+        or "can't allocate memory" in said
+    )
