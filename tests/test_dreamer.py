@@ -64,15 +64,17 @@ def halved():
 
 def test_bfloat16_points_where_float32_does(dreamer, halved):
     """Cosine of the gradients on a dreamed picture, and strength of a full dream."""
-    photograph = resize(to_tensor(np.asarray(Image.open(CLOUDS).convert("RGB"))), (180, 320))
+    photograph = resize(to_tensor(np.asarray(Image.open(CLOUDS).convert("RGB"))), (126, 224))
     full, half = (Dreamer(network=d.network) for d in (dreamer, halved))
     dream = full.dream(photograph)
     slopes = full.slope(dream), half.slope(dream)
     assert torch.cosine_similarity(*(s.gradient.flatten() for s in slopes), dim=0) > 0.95
     assert slopes[1].gradient.dtype == torch.float32
-    assert float(full.objective(half.dream(photograph)) / full.objective(dream)) == pytest.approx(
-        1, abs=0.05
-    )
+    # One dream's strength depends on its jitter by 6 %, so that only a mean tells.
+    deep = [
+        [float(d.objective(d.dream(photograph, frame=k))) for k in range(4)] for d in (full, half)
+    ]
+    assert sum(deep[1]) == pytest.approx(sum(deep[0]), rel=0.08)
 
 
 @pytest.mark.parametrize("size", [(59, 59), (59, 200), (200, 59), (67, 61)])
