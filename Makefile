@@ -49,6 +49,7 @@ bench: install
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/roundtrip.py
 	$(BIN)/python benchmarks/coherence.py
+	$(BIN)/python benchmarks/speed.py --small
 
 # Names of clips may hold spaces and quotes, which make's own lists cannot: the clips are a list of
 # NUL-ended lines in a file, and clip-N renders the Nth. A clip is rendered under a hidden name, so
