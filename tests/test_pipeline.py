@@ -17,7 +17,7 @@ from vidream import DreamSettings, Frame, Settings, VidreamError, dream_frames, 
 from vidream.errors import SettingsError
 from vidream.flow.estimator import NoFlow
 from vidream.frames import to_picture, to_tensor
-from vidream.pipeline import Behind, ahead
+from vidream.pipeline import Behind, ahead, queue_depth
 from vidream.processors import DreamProcessor, load_processor
 from vidream.temporal import Start
 
@@ -40,6 +40,14 @@ class Brighten:
 def pictures(count=3, size=(64, 96)):
     """A pan: no cuts, no duplicates."""
     return [np.roll(textured(*size), 3 * k, axis=1) for k in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "depth"),
+    [(640, 360, 4), (1920, 1080, 4), (3840, 2160, 2), (7680, 4320, 1)],
+)
+def test_large_frames_wait_in_smaller_numbers(width, height, depth):
+    assert queue_depth(width, height) == depth
 
 
 def test_a_dream_is_carried_as_floats_and_only_as_far_as_asked():

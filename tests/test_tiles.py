@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -17,6 +18,7 @@ from vidream.errors import DeviceError
 from vidream.frames import to_tensor
 from vidream.networks import bytes_per_pixel, find_lattice, grids
 from vidream.networks import network as network_module
+from vidream.survey import FRAME_BYTES
 from vidream.tiles import Halo, cut, most_pieces, own_cells, spans
 
 halos = st.builds(
@@ -57,6 +59,8 @@ def test_pieces_are_of_about_one_length(length, pieces, halo):
     if len(found) > 1 and halo.least == 1:
         sizes = [span.length for span in found]
         assert max(sizes) - min(sizes) <= 3 * halo.stride
+        around = halo.lead + halo.after
+        assert all(span.last - span.first >= around - halo.stride for span in found[1:-1])
 
 
 @given(st.tuples(lengths, lengths), st.integers(1, 10**7), halos)
@@ -150,6 +154,12 @@ def tiled(dreamer, pixels):
     return other
 
 
+@pytest.fixture(scope="module")
+def shallow():
+    """A dreamer whose cells do not look far, so that small images have many tiles."""
+    return Dreamer(DreamSettings(layers=("Mixed_5b",), precision="float32", octaves=1))
+
+
 def picture(height, width):
     return to_tensor(textured(height, width))
 
@@ -165,15 +175,22 @@ def assert_equal_slopes(found, expected):
     assert (found.cells - expected.cells).abs().max() < 1e-4 * expected.cells.max()
 
 
-@pytest.mark.parametrize("size", [(400, 528), (113, 607), (601, 75)])
+@pytest.mark.parametrize("size", [(113, 1207), (1131, 75)])
 def test_tiles_give_the_slope_of_the_whole_image(dreamer, size):
     image, small = picture(*size), tiled(dreamer, 1)
     assert len(small._surveyor._plan(image)) > 1
     assert_equal_slopes(small.slope(image), dreamer.slope(image))
 
 
+def test_tiles_along_both_axes(shallow):
+    image, small = picture(401, 437), tiled(shallow, 1)
+    assert len({tile.rows for tile in small._surveyor._plan(image)}) > 1
+    assert len({tile.columns for tile in small._surveyor._plan(image)}) > 1
+    assert_equal_slopes(small.slope(image), shallow.slope(image))
+
+
 def test_tiles_of_a_batch(dreamer):
-    images = torch.cat((picture(120, 520), picture(120, 520).flip(-1)))
+    images = torch.cat((picture(80, 1100), picture(80, 1100).flip(-1)))
     small = tiled(dreamer, 1)
     slope = dreamer.slope(images)
     assert_equal_slopes(small.slope(images), slope)
@@ -184,13 +201,13 @@ def test_tiles_of_a_batch(dreamer):
 def test_layers_of_different_strides_and_single_channels(dreamer):
     layers = ("Mixed_5b:2", "Mixed_6b#7", "Conv2d_2b_3x3:0.1")
     whole = Dreamer(DreamSettings(layers=layers, precision="float32"))
-    image = picture(120, 530)
+    image = picture(80, 1100)
     assert_equal_slopes(tiled(whole, 1).slope(image), whole.slope(image))
 
 
 @pytest.mark.parametrize(
     ("name", "layer", "size"),
-    [("vgg19", "relu4_1", (90, 333)), ("resnet18", "layer2", (100, 461))],
+    [("vgg19", "relu4_1", (90, 333)), ("resnet18", "layer2", (100, 661))],
 )
 def test_other_networks_in_tiles(monkeypatch, name, layer, size):
     settings = DreamSettings(layers=(layer,))
@@ -201,7 +218,7 @@ def test_other_networks_in_tiles(monkeypatch, name, layer, size):
 
 
 def test_a_dream_in_tiles(dreamer):
-    image = picture(128, 480)
+    image = picture(90, 1100)
     small = tiled(dreamer, 1)
     assert torch.allclose(small.dream(image, steps=1), dreamer.dream(image, steps=1), atol=0.01)
 
@@ -209,26 +226,36 @@ def test_a_dream_in_tiles(dreamer):
 # --- how much at once
 
 
-def test_little_memory_makes_tiles_and_says_so(dreamer, monkeypatch, caplog):
+def test_little_memory_makes_tiles_and_says_so(shallow, monkeypatch, caplog):
     monkeypatch.setattr(memory, "held", lambda device: 0)
-    appetite = bytes_per_pixel(dreamer.network)
-    image = picture(96, 640)
-    room = int(96 * 640 * (appetite * 0.7 + 240))
-    small = Dreamer(DreamSettings(memory=room), network=dreamer.network)
+    appetite = bytes_per_pixel(shallow.network)
+    room = int(96 * 640 * (appetite * 0.7 + FRAME_BYTES))
+    small = Dreamer(replace(shallow.settings, memory=room), network=shallow.network)
     with caplog.at_level(logging.INFO, "vidream"):
-        tiles = small._surveyor._plan(image)
+        tiles = small._surveyor._plan(picture(96, 640))
     assert max(tile.area for tile in tiles) <= 0.7 * 96 * 640
     assert "640×96 is dreamed in" in caplog.text
     assert small._surveyor._plan(picture(96, 200)) is None
 
 
-def test_frames_are_left_room_for(dreamer, monkeypatch):
+def test_frames_are_left_room_for(shallow, monkeypatch):
     monkeypatch.setattr(memory, "held", lambda device: 0)
-    image = picture(96, 640)
-    small = Dreamer(DreamSettings(memory="180M"), network=dreamer.network)
-    assert small._surveyor._plan(image) is None
-    small._surveyor.expect((600, 1000))
-    assert len(small._surveyor._plan(image)) > 1
+    image, frame = picture(96, 640), (600, 1000)
+    need = bytes_per_pixel(shallow.network) * 96 * 640 + FRAME_BYTES * 600 * 1000
+    for share, whole in ((1.01, True), (0.99, False)):
+        small = Dreamer(
+            replace(shallow.settings, memory=int(share * need)), network=shallow.network
+        )
+        assert small._surveyor._plan(image) is None
+        small._surveyor.expect(frame)
+        assert (small._surveyor._plan(image) is None) == whole
+
+
+def test_a_step_takes_what_it_must_however_small_the_cap(dreamer):
+    """Tiny tiles, nearly all halo, would take hours: a frame alone is more than the cap then."""
+    small = Dreamer(DreamSettings(memory="1M", precision="float32"), network=dreamer.network)
+    tiles = small._surveyor._plan(torch.empty(1, 3, 4320, 7680))
+    assert sum(tile.area for tile in tiles) < 2.5 * 4320 * 7680
 
 
 def test_usual_frames_are_seen_whole(dreamer):
@@ -264,12 +291,12 @@ def failing(monkeypatch, network, times, error):
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2 bytes"),
     ],
 )
-def test_out_of_memory_falls_back_to_smaller_tiles(dreamer, monkeypatch, caplog, error):
+def test_out_of_memory_falls_back_to_smaller_tiles(shallow, monkeypatch, caplog, error):
     image = picture(96, 640)
-    expected = dreamer.slope(image)
-    other = Dreamer(dreamer.settings, network=dreamer.network)
+    expected = shallow.slope(image)
+    other = Dreamer(shallow.settings, network=shallow.network)
     assert other._surveyor._lattice  # measured with the same network, which is to fail just once
-    sizes = failing(monkeypatch, dreamer.network, 1, error)
+    sizes = failing(monkeypatch, shallow.network, 1, error)
     with caplog.at_level(logging.WARNING, "vidream"):
         slope = other.slope(image)
     assert sizes[0] == (96, 640)
@@ -281,18 +308,18 @@ def test_out_of_memory_falls_back_to_smaller_tiles(dreamer, monkeypatch, caplog,
     assert sizes[count:] == sizes[1:count]  # what was learned is kept
 
 
-def test_out_of_memory_for_the_smallest_tiles_is_an_error(dreamer, monkeypatch):
-    other = Dreamer(dreamer.settings, network=dreamer.network)
+def test_out_of_memory_for_the_smallest_tiles_is_an_error(shallow, monkeypatch):
+    other = Dreamer(shallow.settings, network=shallow.network)
     assert other._surveyor._lattice
-    failing(monkeypatch, dreamer.network, 99, torch.OutOfMemoryError("out of memory"))
+    failing(monkeypatch, shallow.network, 99, torch.OutOfMemoryError("out of memory"))
     with pytest.raises(DeviceError, match="--max-side"):
         other.slope(picture(96, 640))
 
 
-def test_other_errors_are_passed_on(dreamer, monkeypatch):
-    failing(monkeypatch, dreamer.network, 99, RuntimeError("no"))
+def test_other_errors_are_passed_on(shallow, monkeypatch):
+    failing(monkeypatch, shallow.network, 99, RuntimeError("no"))
     with pytest.raises(RuntimeError, match="no"):
-        dreamer.slope(picture(96, 96))
+        shallow.slope(picture(96, 96))
 
 
 # --- memory

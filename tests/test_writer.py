@@ -14,6 +14,7 @@ from conftest import textured
 from media import COLOURS, bars, leftovers, make_clip, middles, sound_packets, video_times
 from PIL import Image
 
+from vidream import writer
 from vidream.errors import OutputError
 from vidream.media import AudioPacket
 from vidream.reader import open_reader
@@ -109,6 +110,21 @@ def test_tags_and_colours_stay(tmp_path, full, tags):
         picture = next(iter(reader)).image
     for seen, colour in zip(middles(picture), COLOURS, strict=True):
         assert np.abs(seen - colour).max() <= 8
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("d.mp4", "h264"),
+        ("d.mp4", "hevc"),
+        ("d.webm", "vp9"),
+        ("d.mkv", "av1"),
+        ("d.mov", "prores"),
+    ],
+)
+def test_encoders_take_the_options_for_large_frames(clip, tmp_path, monkeypatch, name, codec):
+    monkeypatch.setattr(writer, "LARGE", 0)
+    assert len(video_times(copy(clip, tmp_path / name, codec=codec))) == len(video_times(clip))
 
 
 def test_odd_sizes(tmp_path, caplog):

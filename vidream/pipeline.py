@@ -33,6 +33,9 @@ SPARE_CORE = (os.cpu_count() or 1) > 2
 AHEAD = 4
 """Frames that may wait between two parts: enough to overlap, too few to fill memory."""
 
+AHEAD_BYTES = 2**26
+"""What they may take: two frames of 3840×2160, which is still enough to overlap."""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameReport:
@@ -214,10 +217,11 @@ def _render(
     """Run the loop; the writer's file is finished even if the user interrupts it."""
     done = 0
     tracker = make_tracker(settings.dream, processor)
+    depth = queue_depth(reader.info.width, reader.info.height)
     with (
-        ahead(reader) as items,
-        Behind(_put_on(writer)) as output,
-        _followed(items, tracker) as followed,
+        ahead(reader, depth) as items,
+        Behind(_put_on(writer), depth) as output,
+        _followed(items, tracker, depth) as followed,
     ):
 
         def pictures() -> Iterator[Followed]:
@@ -244,9 +248,14 @@ def _render(
     return done
 
 
+def queue_depth(width: int, height: int) -> int:
+    """Tell how many frames of that size may wait between two parts."""
+    return max(1, min(AHEAD, AHEAD_BYTES // (3 * width * height)))
+
+
 @contextmanager
 def _followed(
-    items: Iterable[Frame | AudioPacket], tracker: MotionTracker | None
+    items: Iterable[Frame | AudioPacket], tracker: MotionTracker | None, depth: int
 ) -> Iterator[Iterator[Followed | AudioPacket]]:
     """Follow the motion of the frames; while the one before is dreaming, if a core is free."""
 
@@ -257,7 +266,7 @@ def _followed(
     if tracker is None or not SPARE_CORE:
         yield follow()
     else:
-        with ahead(follow()) as followed:
+        with ahead(follow(), depth) as followed:
             yield followed
 
 

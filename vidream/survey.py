@@ -29,12 +29,15 @@ from vidream.tiles import Tile
 
 Result = TypeVar("Result")
 
-FRAME_BYTES = 12 * 20
-"""Bytes for each pixel of a frame beside a step: some twenty float images, in all of the program.
+FRAME_BYTES = 12 * 24
+"""Bytes for each pixel of a frame beside a step: some two dozen float images in all.
 
-Source, start, dream and residuals, older ones for recall, flow, and what is on its way from one to
-the other. Measured: see the peak of a 4K video in the README.
+Source, start, dream and residuals, older ones for recall, flow, what is on its way from one to the
+other, and what decoder and encoder hold. At 3840×2160 a video was seen to take twenty.
 """
+
+_STEP = 1 / 8
+"""What a step may take, of what its frame does, even if that is too much: less saves nothing."""
 
 _AMPLE = 4096  # bytes a pixel; no network takes more, and to ask one takes the better part of 1 s
 
@@ -186,7 +189,8 @@ class Surveyor:
 
     def _planned(self, count: int, size: Size) -> list[Tile] | None:
         pixels = count * size[0] * size[1]
-        left = self._budget - FRAME_BYTES * max(self._frame, pixels)
+        frame = FRAME_BYTES * max(self._frame, pixels)
+        left = max(self._budget - frame, _STEP * frame)
         if pixels <= min(self._most, left / _AMPLE):
             return None
         room = min(self._most, left / self._appetite)

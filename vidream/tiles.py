@@ -15,8 +15,6 @@ from types import EllipsisType
 
 from vidream.octaves import Size
 
-_LEAST = 4  # cells that a tile answers for along each axis: fewer would be all looking
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -103,9 +101,10 @@ def _span(first: int, last: int, length: int, halo: Halo) -> Span:
 
 def most_pieces(length: int, halo: Halo) -> int:
     """Give the number of pieces from which more would answer for next to nothing."""
-    # Between two others a piece looks at the halo on both sides, at the ends on one.
+    # Pieces look at a halo on both sides, but for the ends, and answer for as much again: less
+    # would more than quadruple the work.
     around = halo.lead + halo.after
-    return max(1, (length - around) // (_LEAST * halo.stride))
+    return max(1, (length - around) // max(around, 2 * halo.stride))
 
 
 def cut(size: Size, room: float, halo: Halo) -> list[Tile]:

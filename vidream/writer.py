@@ -32,12 +32,23 @@ _MILLISECOND = Fraction(1, 1000)  # WebP's
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A video encoder: FFmpeg's name for it, its usual quality, and its options by speed."""
+    """A video encoder.
+
+    Args:
+        encoder: FFmpeg's name for it.
+        crf: its usual quality; None if it has no such scale.
+        speeds: options by speed.
+        options: options in any case.
+        large: options for frames of more than :data:`LARGE` pixels.
+        pixels: format of its pixels.
+        odd_pixels: the same for odd sizes.
+    """
 
     encoder: str
     crf: int | None = None
     speeds: dict[str, dict[str, str]] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    large: dict[str, str] = field(default_factory=dict)
     pixels: str = "yuv420p"
     odd_pixels: str = "yuv420p"
 
@@ -46,15 +57,32 @@ def _presets(slow: str, medium: str, fast: str, name: str = "preset") -> dict[st
     return {"slow": {name: slow}, "medium": {name: medium}, "fast": {name: fast}}
 
 
+LARGE = 2560 * 1440
+"""Pixels of a frame from which encoders look ahead no more than 8 frames.
+
+At 3840×2160 x264 would hold 1.4 GiB to look ahead 40 frames, for a file a few percent smaller.
+"""
+
 _X26X = _presets("slow", "medium", "veryfast")
 _VP9 = {"deadline": "good", "row-mt": "1", "b": "0"}
 
 CODECS = {
-    "h264": Codec("libx264", 18, _X26X, odd_pixels="yuv444p"),
-    "hevc": Codec("libx265", 20, _X26X, {"x265-params": "log-level=error"}, odd_pixels="yuv444p"),
-    "vp9": Codec("libvpx-vp9", 24, _presets("1", "3", "6", "cpu-used"), _VP9),
-    "av1": Codec("libsvtav1", 26, _presets("5", "8", "11"), odd_pixels="yuv420p"),
-    "prores": Codec("prores_ks", None, {}, {"profile": "3"}, "yuv422p10le", "yuv422p10le"),
+    "h264": Codec("libx264", 18, _X26X, large={"rc-lookahead": "8"}, odd_pixels="yuv444p"),
+    "hevc": Codec(
+        "libx265",
+        20,
+        _X26X,
+        {"x265-params": "log-level=error"},
+        {"x265-params": "log-level=error:rc-lookahead=8"},
+        odd_pixels="yuv444p",
+    ),
+    "vp9": Codec(
+        "libvpx-vp9", 24, _presets("1", "3", "6", "cpu-used"), _VP9, {"lag-in-frames": "8"}
+    ),
+    "av1": Codec("libsvtav1", 26, _presets("5", "8", "11"), large={"svtav1-params": "lookahead=8"}),
+    "prores": Codec(
+        "prores_ks", None, {}, {"profile": "3"}, pixels="yuv422p10le", odd_pixels="yuv422p10le"
+    ),
     "ffv1": Codec("ffv1", None, {}, {"level": "3"}, odd_pixels="yuv444p"),
     "gif": Codec("gif", pixels="pal8", odd_pixels="pal8"),
     "webp": Codec("libwebp_anim", None, {}, {"quality": "85"}),
@@ -246,6 +274,8 @@ class VideoWriter:
     def _add_video(self, settings: WriteSettings) -> av.VideoStream:
         info, codec = self._info, self._codec
         options = codec.options | codec.speeds.get(settings.codec_speed, {})
+        if info.width * info.height > LARGE:
+            options |= codec.large
         if codec.crf is not None:
             options["crf"] = str(codec.crf if settings.crf is None else settings.crf)
         stream = self._out.add_stream(codec.encoder, rate=info.rate, options=options)
