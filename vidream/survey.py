@@ -39,7 +39,8 @@ other, and what decoder and encoder hold. At 3840×2160 a video was seen to take
 _STEP = 1 / 8
 """What a step may take, of what its frame does, even if that is too much: less saves nothing."""
 
-_AMPLE = 4096  # bytes a pixel; no network takes more, and to ask one takes the better part of 1 s
+_AMPLE = 24 * 1024
+"""Bytes a pixel: more than any network of torchvision takes. To ask one costs up to a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -132,6 +133,8 @@ class Surveyor:
         energies = [image.new_zeros(len(image), 1, *whole[t.layer]) for t in self._terms]
         for tile in cut:
             owned = {name: self._owned(tile, name, grid, size) for name, grid in whole.items()}
+            if all(_is_empty(of_all) for _, of_all in owned.values()):
+                continue
             with torch.set_grad_enabled(gradient):
                 part = image[tile.outer].detach().requires_grad_(gradient)
                 activations = self._network.activations(part)
@@ -201,7 +204,15 @@ class Surveyor:
             return None
         if not self._told:
             self._told = True
-            _log.info("%s; memory for more at once is wanting", _described(size, cut))
+            too_much = count * _largest(cut) * self._appetite > self._budget - frame
+            _log.log(
+                logging.WARNING if too_much else logging.INFO,
+                "%s, %s",
+                _described(size, cut),
+                "and still takes more memory than there is to spare: --max-side scales down"
+                if too_much
+                else "as memory allows",
+            )
         return cut
 
     def _cut(self, size: Size, room: float) -> list[Tile]:
@@ -237,17 +248,25 @@ class Surveyor:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         size = (image.shape[-2], image.shape[-1])
-        before = max((tile.area for tile in cut), default=0) if cut else size[0] * size[1]
+        before = _largest(cut) if cut else size[0] * size[1]
         self._most = len(image) * before // 2
         self._plans.clear()
         smaller = self._cut(size, before // 2) if self._lattice is not None else []
-        if not smaller or max(tile.area for tile in smaller) >= before:
+        if not smaller or _largest(smaller) >= before:
             raise DeviceError(
                 f"the {self._device.type.upper()} has too little memory to dream at "
                 f"{size[1]}×{size[0]}, even in tiles: scale down with --max-side, use --device "
                 "cpu, or choose an earlier layer"
             )
         _log.warning("out of memory: %s from now on", _described(size, smaller))
+
+
+def _largest(cut: Sequence[Tile]) -> int:
+    return max(tile.area for tile in cut)
+
+
+def _is_empty(cells: tuple[slice, ...]) -> bool:
+    return any(axis.start is not None and axis.start >= axis.stop for axis in cells)
 
 
 def _described(size: Size, cut: Sequence[Tile]) -> str:
