@@ -152,19 +152,20 @@ class Deepener:
         most = max(1, round(_SHARE * size[0] * size[1] / _SIDE**2))
         side = max(_SIDE, self.dreamer.network.minimum_side)
         found = windows(lack, size, side, _MARGIN, most, _LACKING)
-        result = image.clone()
+        weights = [feather(window, size, _MARGIN, image.device) for window in found]
         total = torch.zeros_like(image[:, :1])
-        for window in found:
-            total[window.of] += feather(window, size, _MARGIN, image.device)
+        for window, weight in zip(found, weights, strict=True):
+            total[window.of] += weight
+        result = image.clone()
         for first in range(0, len(found), _BATCH):
-            batch = found[first : first + _BATCH]
-            before = torch.cat([image[window.of] for window in batch])
+            batch = slice(first, first + _BATCH)
+            before = torch.cat([image[window.of] for window in found[batch]])
             after = before
             for _ in range(steps):
                 after, _ = step(after, step.size(before), _GOAL * level)
-            for window, gained in zip(batch, torch.split(after - before, 1), strict=True):
+            gains = torch.split(after - before, 1)
+            for window, weight, gained in zip(found[batch], weights[batch], gains, strict=True):
                 # Where margins overlap each window brings its share.
-                weight = feather(window, size, _MARGIN, image.device)
                 result[window.of] += gained * weight / total[window.of].clamp_min(1)
         return result.clamp_(0, 1)
 
