@@ -130,9 +130,15 @@ def soften(mask: Tensor, radius: int) -> Tensor:
 
 def _around(image: Tensor, radius: int) -> Tensor:
     """Average over a square that reaches ``radius`` pixels to each side."""
-    padded = F.pad(image, (radius,) * 4, mode="replicate")
-    rows = F.avg_pool2d(padded, (2 * radius + 1, 1), stride=1)
-    return F.avg_pool2d(rows, (1, 2 * radius + 1), stride=1)
+    side = 2 * radius + 1
+    # One more before, so that each sum is the difference of two sums from the border on; a
+    # pooling would take each sum anew.
+    sums = F.pad(image, (radius + 1, radius) * 2, mode="replicate")
+    for dim in (-1, -2):
+        sums = sums.cumsum(dim)
+        length = sums.shape[dim] - side
+        sums = sums.narrow(dim, side, length) - sums.narrow(dim, 0, length)
+    return sums / side**2
 
 
 def _slope(flow: Tensor) -> Tensor:
