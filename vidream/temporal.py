@@ -159,14 +159,15 @@ def transplant(residual: Tensor, known: Tensor) -> Tensor:
     """
     # Ground that is known by half stays so: what is sown there would change from frame to frame.
     unknown = (1 - 2 * known).clamp_min(0)
+    sound = (known > _SOUND).to(known.dtype)
+    residual = residual.clone()
     for down, right in _NEAR:
         if float(unknown.mean()) < _FILLED:
             break
         there, here = _overlap(down, right, residual)
-        missing = unknown[here].clone()
-        residual = residual.clone()
-        residual[here] += missing * residual[there] * (known[there] > _SOUND)
-        unknown[here] = missing * (1 - known[there] * (known[there] > _SOUND))
+        share = unknown[here] * sound[there]
+        residual[here] += share * residual[there]
+        unknown[here] -= share * known[there]
     return residual
 
 
