@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidream.flow import load_flow
+from vidream.frames import to_picture, to_tensor
 from vidream.motion import KEEP_EVERY, MotionTracker, grid
+from vidream.octaves import resize
 
 HEIGHT, WIDTH = 96, 128
 SIDE = 48  # of the square that moves over a still background
@@ -27,17 +29,25 @@ def scene(height, width, seed=0):
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
+def halved(picture):
+    """What is asked of older frames."""
+    return to_picture(resize(to_tensor(picture), (picture.shape[0] // 2, picture.shape[1] // 2)))
+
+
 class Exact:
     """An estimator that knows the answer: a function of the two pictures' numbers."""
 
     def __init__(self, pictures, field):
         self.numbers = {p.tobytes(): k for k, p in enumerate(pictures)}
+        self.numbers |= {halved(p).tobytes(): k for k, p in enumerate(pictures)}
         self.field, self.calls = field, []
 
     def __call__(self, picture, other):
+        assert picture.shape == other.shape
         pair = self.numbers[picture.tobytes()], self.numbers[other.tobytes()]
         self.calls.append(pair)
-        return self.field(*pair)
+        field = self.field(*pair)
+        return field if picture.shape[:2] == field.shape[:2] else field[::2, ::2].copy() / 2
 
 
 def forbidden(picture, other):
@@ -291,6 +301,16 @@ def test_an_older_frame_knows_what_comes_back(name):
     assert first.trust[strip].mean() < 0.1
     assert max(t.trust[strip].mean() for t in older) > 0.2 + first.trust[strip].mean()
     assert not older[-1].flow[..., TOP + EDGE : TOP + SIDE - EDGE, : left - EDGE].any()
+
+
+def test_older_frames_are_asked_one_way_and_at_half_the_size():
+    pictures, field = crossing(6, 12)
+    exact = Exact(pictures, field)
+    tracks = follow(pictures, exact)[-1].tracks
+    older = [track for track in tracks if track.index != 10]
+    assert older
+    assert all(t.flow.shape[-2:] == (HEIGHT // 2, WIDTH // 2) for t in older)
+    assert all((t.index, 11) not in exact.calls for t in older)
 
 
 def test_kept_frames_are_every_so_many_and_asked_closest_first():

@@ -25,7 +25,7 @@ _SAME = 2  # levels; what encoding changes in a frame that is shown twice
 _LOST = 0.75  # distrust from which a pixel counts as lost: more than a boundary's
 _FOLLOWED = 0.25  # share of the frame that motion explains, from which there was no cut
 _ENOUGH = 0.02  # share of the frame that is lost, below which no older frame is asked
-_BOUNDARY = 0.5  # trust at a boundary of motion: flow is vague there, but the ground is known
+_BOUNDARY = 0.75  # trust at a boundary of motion: flow is vague there, but the ground is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,10 @@ class _Seen:
     picture: Picture = field(repr=False)
     grey: Tensor = field(repr=False)
 
+    @property
+    def size(self) -> Size:
+        return self.picture.shape[0], self.picture.shape[1]
+
 
 class MotionTracker:
     """Follows the motion of a clip. Frames are to be given in their order.
@@ -99,18 +103,12 @@ class MotionTracker:
         motion = Motion(cut=cut, keep=keep, tracks=self._tracks(seen, before))
         self._previous = seen
         if keep:
-            self._kept = (seen, *self._kept)[: self._recall]
+            self._kept = (_halved(seen), *self._kept)[: self._recall]
         self._since_cut += 1
         return motion
 
     def _look(self, image: Picture, index: int) -> _Seen:
-        size = grid(image.shape[0], image.shape[1])
-        picture = image
-        tensor = to_tensor(image, self._device)
-        if size != image.shape[:2]:
-            tensor = resize(tensor, size)
-            picture = to_picture(tensor)
-        return _Seen(index, picture, tensor.mean(1, keepdim=True))
+        return _seen(index, image, grid(image.shape[0], image.shape[1]), self._device)
 
     def _cut(self, seen: _Seen, before: _Seen | None) -> bool:
         if before is not None and before.picture.shape != seen.picture.shape:
@@ -127,30 +125,48 @@ class MotionTracker:
         if before is None:
             return ()
         tracks = [self._track(seen, before)]
-        unknown = 1 - tracks[0].trust
+        small = _halved(seen)
+        unknown = 1 - resize(tracks[0].trust, small.size)
         for older in self._kept:
             if older.index == before.index:
                 continue
             if float((unknown > _LOST).float().mean()) < _ENOUGH:
                 break
-            tracks.append(self._track(seen, older))
+            # What comes back must look as it did: that flow returns too is not asked, as it would
+            # cost as much again.
+            tracks.append(self._track(small, older, both_ways=False))
             unknown = unknown * (1 - tracks[-1].trust)
         return tuple(tracks)
 
-    def _track(self, seen: _Seen, earlier: _Seen) -> Track:
+    def _track(self, seen: _Seen, earlier: _Seen, *, both_ways: bool = True) -> Track:
         raw = self._flow(seen, earlier)
         flow = settle(raw, seen.grey, earlier.grey)
-        back = self._flow(earlier, seen)
         # Boundaries are those of the estimate: settling draws lines of its own.
         sharp = soften(coherent(raw).float(), 2)
-        # Estimates that do not return are not made better by standing still instead.
-        known = reliability(raw, back, edges=False)
-        known = torch.maximum(known, explained(flow, seen.grey, earlier.grey))
+        known = explained(flow, seen.grey, earlier.grey)
+        if both_ways:
+            # Estimates that do not return are not made better by standing still instead.
+            known = torch.maximum(known, reliability(raw, self._flow(earlier, seen), edges=False))
         trust = soften(known, 2)
         return Track(earlier.index, flow, trust * (_BOUNDARY + (1 - _BOUNDARY) * sharp))
 
     def _flow(self, seen: _Seen, other: _Seen) -> Tensor:
         return to_flow(self._estimator(seen.picture, other.picture), self._device)
+
+
+def _seen(index: int, image: Picture, size: Size, device: torch.device | str) -> _Seen:
+    picture, tensor = image, to_tensor(image, device)
+    if size != image.shape[:2]:
+        tensor = resize(tensor, size)
+        picture = to_picture(tensor)
+    return _Seen(index, picture, tensor.mean(1, keepdim=True))
+
+
+def _halved(seen: _Seen) -> _Seen:
+    """Give the frame at half the size: enough for what comes back, at a quarter of the cost."""
+    height, width = seen.size
+    half = max(1, height // 2), max(1, width // 2)
+    return _seen(seen.index, seen.picture, half, seen.grey.device)
 
 
 def followed(flow: Tensor, picture: Picture, earlier: Picture) -> bool:
