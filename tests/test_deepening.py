@@ -196,6 +196,14 @@ def test_fresh_ground_is_deepened_in_the_frame_it_enters(dreamer, deepener, ente
     assert gained > 1.3 * (strip_level(dreamer, without) - bare) > 0
 
 
+def test_weak_ground_grows_faster_where_it_is_new(deepener, entering, wide_levels):
+    start, mask = entering
+    known = deepen(deepener, start, 0 * mask, wide_levels)
+    new = deepen(deepener, start, mask, wide_levels)
+    moved = [(dream - start)[..., -STRIP:].abs().mean() for dream in (known, new)]
+    assert moved[1] > 1.2 * moved[0]
+
+
 def test_ground_far_from_what_is_fresh_is_not_changed(deepener, entering, wide_levels):
     start, mask = entering
     reached = [0.6 * v for v in wide_levels]  # by the dream, not by the raw strip

@@ -31,6 +31,7 @@ _BATCH = 4  # windows that are dreamed side by side
 _MARGIN = 32  # pixels of context around what a window deepens
 _SHARE = 0.45  # of the frame that windows cover at most
 _LACKING = 50  # pixels' worth of lack from which a window is worth its steps
+_LONGER = 2.0  # how much longer steps may be on new ground: there is nothing to hold still
 _GOAL = 1.3  # of the level, in windows: what is weak loses most until the next frame
 
 
@@ -105,7 +106,8 @@ class Deepener:
             for the next frame.
         """
         settings = self.dreamer.settings
-        start, source = image.to(self.dreamer.device), source.to(self.dreamer.device)
+        device = self.dreamer.device
+        start, source, fresh = image.to(device), source.to(device), fresh.to(device)
         shifts = octaves.jitter_shifts(settings.seed, frame, 1024, settings.jitter)
         step = _Stepper(self.dreamer, cycle(shifts).__next__)
         levels = tuple(depth.push * level for level in depth.levels)
@@ -118,7 +120,8 @@ class Deepener:
         if cells is None:
             cells = self.dreamer.cells(octaves.resize(dream, full))
         depth = depth.after(strength.level(cells, full))
-        return self._where_weak(dream, cells, levels[-1], step).to(image.device), depth
+        dream = self._where_weak(dream, fresh, cells, levels[-1], step)
+        return dream.to(image.device), depth
 
     def _broadly(
         self, dream: Tensor, new: float, levels: tuple[float, ...], step: _Stepper, frame: int
@@ -136,11 +139,14 @@ class Deepener:
             dream, _ = step(dream, octave, level)
         return dream
 
-    def _where_weak(self, image: Tensor, cells: Tensor, level: float, step: _Stepper) -> Tensor:
+    def _where_weak(
+        self, image: Tensor, fresh: Tensor, cells: Tensor, level: float, step: _Stepper
+    ) -> Tensor:
         """Take further steps at full size in windows over the ground that lacks most.
 
         Args:
             image: ``[1, 3, H, W]``.
+            fresh: how much of each pixel is new, ``[1, 1, H, W]``.
             cells: energy of each cell before the last step, ``[1, 1, h, w]``.
             level: to come to.
             step: takes a step.
@@ -160,9 +166,10 @@ class Deepener:
         for first in range(0, len(found), _BATCH):
             batch = slice(first, first + _BATCH)
             before = torch.cat([image[window.of] for window in found[batch]])
+            new = torch.cat([fresh[window.of] for window in found[batch]])
             after = before
             for _ in range(steps):
-                after, _ = step(after, step.size(before), _GOAL * level)
+                after, _ = step(after, step.size(before), _GOAL * level, new)
             gains = torch.split(after - before, 1)
             for window, weight, gained in zip(found[batch], weights[batch], gains, strict=True):
                 # Where margins overlap each window brings its share.
@@ -182,13 +189,17 @@ class _Stepper:
         """Give the height and width."""
         return image.shape[-2], image.shape[-1]
 
-    def __call__(self, image: Tensor, octave: Size, level: float) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, image: Tensor, octave: Size, level: float, fresh: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Take one step at an octave and bring its detail to the images' own size.
 
         Args:
             image: ``[B, 3, H, W]``.
             octave: size to take the step at.
             level: to come to at this octave.
+            fresh: how much of each pixel is new, ``[B, 1, H, W]``, at the octave's size; on new
+                ground the step may be longer.
 
         Returns:
             The images, and the energy of each cell before the step, ``[B, 1, h, w]``.
@@ -198,7 +209,10 @@ class _Stepper:
         down, right = self.next_shift()
         by = down % octave[0], right % octave[1]
         slope = self.dreamer.slope(octaves.shift(small, by))
-        gain = octaves.unshift(strength.gain(slope.cells, level, octave), by)
+        longest = strength.MOST + (0 if fresh is None else _LONGER)
+        gain = octaves.unshift(strength.gain(slope.cells, level, octave, longest), by)
+        if fresh is not None:
+            gain = gain.minimum(strength.MOST + _LONGER * fresh)
         gradient = octaves.smooth(octaves.unshift(slope.gradient, by), settings.smoothing)
         step = gain * octaves.normalize_locally(gradient, settings.normalize)
         detail = octaves.resize(settings.step_size * step, self.size(image))

@@ -21,7 +21,7 @@ EAGERNESS = 3.0
 """Steps taken at once for each e-fold that a place is too weak."""
 
 MOST = 1.0
-"""Steps taken at once at most: beyond it the gradient no longer says where to go."""
+"""Steps taken at once at most: longer ones move tracked ground more than they deepen it."""
 
 
 def local_level(cells: Tensor, size: Size) -> Tensor:
@@ -47,22 +47,23 @@ def level(cells: Tensor, size: Size) -> float:
     return float(local_level(cells, size).clamp_min(1e-12).log().mean().exp())
 
 
-def gain(cells: Tensor, target: float, size: Size) -> Tensor:
+def gain(cells: Tensor, target: float, size: Size, most: float = MOST) -> Tensor:
     """Tell how many steps each pixel should take at once.
 
     Args:
         cells: energy of each cell, ``[B, 1, h, w]``.
         target: the :func:`level` to come to.
         size: of the images, in pixels.
+        most: steps at once at most.
 
     Returns:
-        ``[B, 1, H, W]``, 0 where the level is reached, to :data:`MOST`. 1 everywhere where there
-        is no level to reach, as with layers of negative weight.
+        ``[B, 1, H, W]``, 0 where the level is reached, to ``most``. 1 everywhere where there is no
+        level to reach, as with layers of negative weight.
     """
     if target <= 0:
         return torch.ones(cells.shape[0], 1, *size, device=cells.device)
     missing = torch.log(target / local_level(cells, size).clamp_min(1e-12))
-    return resize((EAGERNESS * missing).clamp(0, MOST), size)
+    return resize((EAGERNESS * missing).clamp(0, most), size)
 
 
 def lack(cells: Tensor, target: float) -> Tensor:
