@@ -13,12 +13,10 @@ from PIL import Image
 
 from vidream import Dreamer, DreamSettings
 from vidream.dreamer import choose_device, choose_precision
-from vidream.errors import DeviceError, NetworkError
+from vidream.errors import DeviceError, InputError, NetworkError, SettingsError
 from vidream.frames import to_tensor
-from vidream.objectives import energy, local_energy, weighted_energy
 from vidream.octaves import resize
 from vidream.presets import PRESETS, preset_settings
-from vidream.settings import LayerTerm
 
 CLOUDS = Path(__file__).parents[1] / "samples" / "clouds.jpg"
 
@@ -113,14 +111,6 @@ def test_a_frame_smaller_than_the_network_takes_still_dreams(dreamer):
     assert (dream - tiny).abs().mean() > 0.005
 
 
-def test_layers_channels_and_weights():
-    activations = {"a": torch.randn(1, 4, 3, 3), "b": torch.randn(1, 2, 5, 5)}
-    terms = [LayerTerm("a", 2.0), LayerTerm("b", -0.5, channel=1)]
-    expected = 2 * (activations["a"] ** 2).mean() - 0.5 * (activations["b"][:, 1] ** 2).mean()
-    assert weighted_energy(activations, terms) == pytest.approx(float(expected), rel=1e-5)
-    assert energy(torch.full((1, 1, 2, 2), 3.0)) == 9
-
-
 def test_a_slope_brings_the_energy_of_each_cell_of_each_image(dreamer, image):
     images = torch.cat((image, image.flip(-1)))
     slope = dreamer.slope(images)
@@ -129,11 +119,37 @@ def test_a_slope_brings_the_energy_of_each_cell_of_each_image(dreamer, image):
     assert float(slope.cells.mean()) == pytest.approx(float(slope.objective), rel=1e-5)
 
 
-def test_what_has_no_grid_is_one_cell():
-    terms = [LayerTerm("classes", 2.0), LayerTerm("classes", 1.0, channel=1)]
-    cells = local_energy({"classes": torch.tensor([[1.0, 2.0], [3.0, 0.0]])}, terms)
-    assert cells.shape == (2, 1, 1, 1)
-    assert cells.flatten().tolist() == [5 + 4, 9]
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory):
+    path = tmp_path_factory.mktemp("guide") / "guide.png"
+    Image.fromarray(textured(150, 200, seed=9)).save(path)
+    return str(path)
+
+
+def test_a_guided_dream_grows_like_its_guide(dreamer, guide, image):
+    guided = Dreamer(replace(dreamer.settings, guide=guide), network=dreamer.network)
+    dream, plain = guided.dream(image), dreamer.dream(image)
+    assert guided.objective(dream) > 1.25 * guided.objective(image)
+    assert guided.objective(dream) > 1.05 * guided.objective(plain)
+
+
+def test_the_mean_is_raised_too(dreamer, image):
+    even = Dreamer(replace(dreamer.settings, objective="mean"), network=dreamer.network)
+    activation = dreamer.network.activations(image)["Mixed_6b"]
+    assert float(even.objective(image)) == pytest.approx(float(activation.mean()), rel=1e-3)
+    assert even.objective(even.dream(image)) > 1.5 * even.objective(image)
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "hint"),
+    [(None, InputError, "there is no file"), ((8, 300), SettingsError, "300×8")],
+)
+def test_a_guide_that_cannot_be_used(dreamer, tmp_path, size, error, hint):
+    path = tmp_path / "guide.png"
+    if size:
+        Image.fromarray(textured(*size)).save(path)
+    with pytest.raises(error, match=hint):
+        Dreamer(replace(dreamer.settings, guide=str(path)), network=dreamer.network)
 
 
 def test_a_channel_that_is_not_there():

@@ -12,6 +12,7 @@ import torch
 from conftest import textured
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from vidream import Dreamer, DreamSettings, memory
 from vidream.errors import DeviceError
@@ -196,6 +197,16 @@ def test_tiles_of_a_batch(dreamer):
     assert_equal_slopes(small.slope(images), slope)
     assert torch.allclose(small.cells(images), slope.cells, rtol=1e-3)
     assert float(small.objective(images)) == pytest.approx(float(slope.objective), rel=1e-4)
+
+
+def test_a_guided_dream_in_tiles(shallow, tmp_path):
+    path = tmp_path / "guide.png"
+    Image.fromarray(textured(90, 120, seed=9)).save(path)
+    settings = replace(shallow.settings, guide=str(path))
+    guided = Dreamer(settings, network=shallow.network)
+    image = picture(230, 300)
+    assert len(tiled(guided, 1)._surveyor._plan(image)) > 1
+    assert_equal_slopes(tiled(guided, 1).slope(image), guided.slope(image))
 
 
 def test_layers_of_different_strides_and_single_channels(dreamer):

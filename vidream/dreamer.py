@@ -8,13 +8,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vidream import octaves
+from vidream import objectives, octaves
 from vidream.allocator import keep_freed_memory
-from vidream.errors import DeviceError
+from vidream.errors import DeviceError, SettingsError
+from vidream.frames import to_tensor
 from vidream.networks import Network, load_network
+from vidream.objectives import Guide, Objective
 from vidream.octaves import Size
-from vidream.settings import DreamSettings
+from vidream.settings import DreamSettings, ReadSettings
+from vidream.stills import read_still
 from vidream.survey import Slope, Surveyor
+
+_GUIDE_SIDE = 512
+"""Pixels of a guide's longer side at most: its parts as large as what is to grow of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class Dreamer:
         NetworkError: unknown network, layer or channel.
         WeightsError: the weights cannot be had or do not fit.
         DeviceError: the device is not there.
+        InputError: the guide cannot be read.
+        SettingsError: the guide is too small.
     """
 
     def __init__(
@@ -74,11 +82,36 @@ class Dreamer:
                 progress=on_download,
             ).to(choose_precision(settings.precision, self.device))
         self.network = network
-        terms = settings.layers or self.network.default_layers
-        self.terms = tuple(replace(t, layer=self.network.canonical(t.layer)) for t in terms)
-        for term in self.terms:
-            self.network.check(term)
-        self._surveyor = Surveyor(self.network, self.terms, settings.memory, self.device)
+        self.aim = self._aim()
+        self._surveyor = Surveyor(self.network, self.aim, settings.memory, self.device)
+
+    def _aim(self) -> Objective:
+        """Make the objective that the settings describe."""
+        settings, network = self.settings, self.network
+        given = settings.layers or network.default_layers
+        terms = tuple(replace(term, layer=network.canonical(term.layer)) for term in given)
+        for term in terms:
+            network.check(term)
+        if settings.guide is None:
+            measure = objectives.mean if settings.objective == "mean" else objectives.energy
+            return Objective(terms, (measure,) * len(terms))
+        guide = self._guide(settings.guide)
+        return Objective(
+            terms,
+            tuple(Guide.of(objectives.features(guide[t.layer], t.channel)) for t in terms),
+        )
+
+    def _guide(self, name: str) -> dict[str, Tensor]:
+        """Give the activations of the picture that guides the dream."""
+        picture = read_still(name, ReadSettings(max_side=_GUIDE_SIDE)).image
+        least = self.network.minimum_side
+        if min(picture.shape[:2]) < least:
+            raise SettingsError(
+                f"the guide {name} is {picture.shape[1]}×{picture.shape[0]}: it takes "
+                f"{least} pixels each way to see anything in it"
+            )
+        with torch.no_grad():
+            return self.network.activations(to_tensor(picture, self.device))
 
     def objective(self, image: Tensor) -> Tensor:
         """Give the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor."""
@@ -132,23 +165,23 @@ class Dreamer:
             ground = octaves.resize(start, octave)
             dream = (ground + octaves.resize(detail, octave)).clamp_(0, 1)
             mine = shifts[index * steps : (index + 1) * steps]
-            dream, objectives = self._ascend(dream, mine)
+            dream, rising = self._ascend(dream, mine)
             detail = dream - ground
             if observe is not None:
-                observe(OctaveReport(index, octave, tuple(float(o) for o in objectives)))
+                observe(OctaveReport(index, octave, tuple(float(o) for o in rising)))
         return (start + octaves.resize(detail, size)).clamp_(0, 1).to(image.device)
 
     def _ascend(self, image: Tensor, shifts: list[Size]) -> tuple[Tensor, list[Tensor]]:
         """Take one step for each shift; give the image and the objective before each step."""
-        objectives = []
+        rising = []
         for by in shifts:
             slope = self.slope(octaves.shift(image, by))
             gradient = octaves.unshift(slope.gradient, by)
             gradient = octaves.smooth(gradient, self.settings.smoothing)
             gradient = octaves.normalize(gradient, self.settings.normalize)
             image = (image + self.settings.step_size * gradient).clamp_(0, 1)
-            objectives.append(slope.objective)
-        return image, objectives
+            rising.append(slope.objective)
+        return image, rising
 
     def slope(self, image: Tensor) -> Slope:
         """Give the gradient of the objective at float ``[B, 3, H, W]`` images in [0, 1]."""

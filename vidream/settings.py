@@ -137,6 +137,17 @@ class DreamSettings(_Validated):
         parse=LayerTerm.parse,
         flag="layer",
     )
+    objective: str = _option(
+        "energy",
+        "What of a layer grows: energy, its mean square, or mean, its mean activation.",
+        choices=("energy", "mean"),
+    )
+    guide: str | None = _option(
+        None,
+        "Picture whose features grow instead: each place becomes more like that part of it which "
+        "it is most like already.",
+        metavar="FILE",
+    )
     weights: str | None = _option(None, "Weights file to use for the network.", metavar="FILE")
     octaves: int = _option(
         4, "Number of sizes to dream at, from small to large.", minimum=1, maximum=16

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
@@ -22,18 +22,17 @@ from torch import Tensor
 from vidream import memory, tiles
 from vidream.errors import DeviceError
 from vidream.networks import Lattice, Network, bytes_per_pixel, find_lattice, grids
-from vidream.objectives import cell_energies, gather_cells, local_energy, weighted_energy
+from vidream.objectives import Objective
 from vidream.octaves import Size
-from vidream.settings import LayerTerm
 from vidream.tiles import Tile
 
 Result = TypeVar("Result")
 
-FRAME_BYTES = 12 * 24
-"""Bytes for each pixel of a frame beside a step: some two dozen float images in all.
+FRAME_BYTES = 12 * 36
+"""Bytes for each pixel of a frame beside a step: some three dozen float images in all.
 
 Source, start, dream and residuals, older ones for recall, flow, what is on its way from one to the
-other, and what decoder and encoder hold. At 3840×2160 a video was seen to take twenty.
+other, and what decoder and encoder hold. Of a video at 3840×2160 some thirty-five were seen.
 """
 
 _STEP = 1 / 8
@@ -65,15 +64,15 @@ class Surveyor:
 
     Args:
         network: what sees the images.
-        terms: of the objective, by the network's own names of layers.
+        aim: what rises; its terms by the network's own names of layers.
         cap: most bytes that the process may hold, on a GPU those on it; None for what there is.
         device: where the network is.
     """
 
     def __init__(
-        self, network: Network, terms: Sequence[LayerTerm], cap: int | None, device: torch.device
+        self, network: Network, aim: Objective, cap: int | None, device: torch.device
     ) -> None:
-        self._network, self._terms, self._device = network, tuple(terms), device
+        self._network, self._aim, self._device = network, aim, device
         # Found out once: a dream should not depend on what other programs do meanwhile.
         self._budget = memory.budget(cap, device)
         self._frame = 0  # pixels of the largest frame
@@ -100,7 +99,7 @@ class Surveyor:
         """Give the objective alone, a scalar; see :meth:`slope`."""
         return self._try(
             image,
-            lambda image: weighted_energy(self._network.activations(image), self._terms),
+            lambda image: self._aim.value(self._maps(image)),
             lambda image, cut: self._in_tiles(image, cut, gradient=False).objective,
         )
 
@@ -109,20 +108,23 @@ class Surveyor:
 
         def whole(image: Tensor) -> Tensor:
             with torch.no_grad():
-                return local_energy(self._network.activations(image), self._terms)
+                return self._aim.local(self._maps(image))
 
         return self._try(
             image, whole, lambda image, cut: self._in_tiles(image, cut, gradient=False).cells
         )
 
+    def _maps(self, image: Tensor) -> tuple[Tensor, ...]:
+        return self._aim.maps(self._network.activations(image))
+
     def _whole(self, image: Tensor) -> Slope:
         image = image.requires_grad_(True)
         with torch.enable_grad():
-            activations = self._network.activations(image)
-            objective = weighted_energy(activations, self._terms)
+            maps = self._maps(image)
+            objective = self._aim.value(maps)
             (gradient,) = torch.autograd.grad(objective, image)
-        detached = {name: activation.detach() for name, activation in activations.items()}
-        return Slope(gradient, objective.detach(), local_energy(detached, self._terms))
+        local = self._aim.local([cells.detach() for cells in maps])
+        return Slope(gradient, objective.detach(), local)
 
     def _in_tiles(self, image: Tensor, cut: Sequence[Tile], *, gradient: bool = True) -> Slope:
         """Add up what the tiles tell; without ``gradient`` that is 0."""
@@ -130,7 +132,9 @@ class Surveyor:
         total = torch.zeros_like(image) if gradient else torch.zeros(())
         objective = torch.zeros((), device=image.device)
         whole = grids(self._network, size)
-        energies = [image.new_zeros(len(image), 1, *whole[t.layer]) for t in self._terms]
+        terms = self._aim.terms
+        found = [image.new_zeros(len(image), 1, *whole[term.layer]) for term in terms]
+        counts = [math.prod(whole[term.layer]) for term in terms]
         for tile in cut:
             owned = {name: self._owned(tile, name, grid, size) for name, grid in whole.items()}
             if all(_is_empty(of_all) for _, of_all in owned.values()):
@@ -139,17 +143,16 @@ class Surveyor:
                 part = image[tile.outer].detach().requires_grad_(gradient)
                 activations = self._network.activations(part)
                 mine = {name: activations[name][of_part] for name, (of_part, _) in owned.items()}
-                value = weighted_energy(mine, self._shares(mine, whole))
+                maps = self._aim.maps(mine)
+                value = self._aim.value(maps, counts)
                 if gradient:
                     total[tile.outer] += torch.autograd.grad(value, part)[0]
             objective += value.detach()
-            detached = {name: activation.detach() for name, activation in mine.items()}
-            found = cell_energies(detached, self._terms)
-            for term, into, cells in zip(self._terms, energies, found, strict=True):
-                into[owned[term.layer][1]] = cells
+            for term, into, cells in zip(terms, found, maps, strict=True):
+                into[owned[term.layer][1]] = cells.detach()
             # A tile's graph would otherwise live on beside the next one's.
-            del activations, mine, value, part, detached, found
-        return Slope(total, objective, gather_cells(energies, self._terms))
+            del activations, mine, maps, value, part, cells
+        return Slope(total, objective, self._aim.local(found))
 
     def _owned(
         self, tile: Tile, layer: str, grid: Size, size: Size
@@ -162,19 +165,11 @@ class Surveyor:
         every = slice(None)
         return (every, every, rows[0], columns[0]), (every, every, rows[1], columns[1])
 
-    def _shares(self, parts: Mapping[str, Tensor], whole: Mapping[str, Size]) -> list[LayerTerm]:
-        """Weigh each term by the share of its cells that a tile answers for."""
-        return [
-            replace(term, weight=term.weight * math.prod(part.shape[-2:]) / math.prod(whole[layer]))
-            for term in self._terms
-            if (part := parts[layer := term.layer]).numel()
-        ]
-
     # --- how much at once
 
     @cached_property
     def _lattice(self) -> Lattice | None:
-        return find_lattice(self._network, [term.layer for term in self._terms])
+        return find_lattice(self._network, [term.layer for term in self._aim.terms])
 
     @cached_property
     def _appetite(self) -> float:

@@ -16,7 +16,6 @@ from vidream.frames import Picture, to_picture, to_tensor
 from vidream.measure.quantities import LEAST_RELIABLE, fresh_cells, look, low, warping_error
 from vidream.measure.report import FrameError, FrameMeasure, FrameScratch, Report, Summary
 from vidream.motion import followed
-from vidream.objectives import local_energy, weighted_energy
 from vidream.scenes import SceneDetector
 from vidream.warp import reliability, to_flow
 
@@ -157,17 +156,19 @@ class _Meter:
             return self._dreamer.network.activations(to_tensor(picture, self._dreamer.device))
 
     def _objective(self, activations: dict[str, Tensor]) -> float:
-        return float(weighted_energy(activations, self._dreamer.terms))
+        aim = self._dreamer.aim
+        return float(aim.value(aim.maps(activations)))
 
     def _cells(self, activations: dict[str, Tensor]) -> Tensor:
         """Give the local energy, ``[1, 1, h, w]``, on the CPU."""
-        for term in self._dreamer.terms:
+        for term in self._dreamer.aim.terms:
             if activations[term.layer].ndim != 4:
                 raise SettingsError(
                     f"{term.layer} has no grid of cells to tell evenness by: leave "
                     "--scratch-every out, or choose an earlier layer"
                 )
-        return local_energy(activations, self._dreamer.terms).cpu()
+        aim = self._dreamer.aim
+        return aim.local(aim.maps(activations)).cpu()
 
     def _scratch(
         self,
