@@ -17,6 +17,7 @@ from PIL import Image
 
 from vidream.cli import _Progress, cli
 from vidream.cli import dream as command
+from vidream.cli.terminal import stoppable
 from vidream.presets import PRESETS, preset_settings
 
 FAST = ["--octaves", "1", "--steps", "1", "--carried-steps", "1", "--jitter", "2"]
@@ -194,7 +195,8 @@ def test_a_pipe_in_and_out(clip):
         assert sum(1 for _ in done.decode(video=0)) == 6
 
 
-def test_ctrl_c_leaves_a_file_that_plays(clip, tmp_path):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_what_ends_the_program_leaves_a_file_that_plays(name, clip, tmp_path):
     """Interrupted in the middle: what was dreamed so far plays, and a line says how far."""
     target = tmp_path / "d.mp4"
     script = (
@@ -202,7 +204,7 @@ def test_ctrl_c_leaves_a_file_that_plays(clip, tmp_path):
         "real = vidream.cli._Progress.__call__\n"
         "def call(self, report):\n"
         "    real(self, report)\n"
-        "    if report.index == 1: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"    if report.index == 1: os.kill(os.getpid(), signal.{name})\n"
         "vidream.cli._Progress.__call__ = call\n"
         "vidream.cli.main()\n"
     )
@@ -212,11 +214,25 @@ def test_ctrl_c_leaves_a_file_that_plays(clip, tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 128 + signal.SIGINT
+    assert done.returncode == 128 + signal.Signals[name]
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
     assert "stopped after 2 of 6 frames" in done.stderr
     assert "Traceback" not in done.stderr
     with av.open(str(target)) as video:
         assert sum(1 for _ in video.decode(video=0)) == 2
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_progress_of_a_download_and_of_nothing(capsys):

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vidream.cli.options import GroupedCommand, option_for, unset, with_options
-from vidream.cli.terminal import INTERRUPTED, Progress, fail, messages
+from vidream.cli.terminal import Progress, fail, messages, status, stoppable
 from vidream.errors import SettingsError, VidreamError
 from vidream.presets import DEFAULT, PRESETS, preset_settings
 from vidream.settings import DreamSettings, ReadSettings, Settings, WriteSettings
@@ -104,13 +104,13 @@ def dream(
         settings = preset_settings(preset, **given)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    with messages(quiet, verbose), Progress(hidden=quiet) as progress:
+    with stoppable(), messages(quiet, verbose), Progress(hidden=quiet) as progress:
         try:
             dream_video(source, target, settings, progress=progress, on_download=progress.download)
         except VidreamError as error:
             progress.close()
             fail(error)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             progress.close()
             click.echo(f"vidream: {progress.how_far(target)}", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(status(stop))

@@ -13,7 +13,7 @@ import click
 
 from vidream.cli.options import Command, Grouped, GroupedCommand, option_for, unset, with_options
 from vidream.cli.table import lines
-from vidream.cli.terminal import INTERRUPTED, Progress, fail, messages
+from vidream.cli.terminal import Progress, fail, messages, status
 from vidream.errors import SettingsError, VidreamError
 from vidream.presets import DEFAULT, PRESETS, preset_settings
 from vidream.settings import DreamSettings, ReadSettings, Settings
@@ -98,10 +98,10 @@ def measure(
         except VidreamError as error:
             progress.close()
             fail(error)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             progress.close()
             click.echo("vidream: stopped; a measurement is of the whole clip", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(status(stop))
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False))
     else:

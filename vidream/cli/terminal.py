@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,40 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from vidream.errors import VidreamError
 
-INTERRUPTED = 130  # what a shell calls a program that Ctrl-C ended
+_ENDINGS = ("SIGTERM", "SIGHUP")  # the latter is unknown to Windows
+
+
+class Stopped(KeyboardInterrupt):
+    """The program was asked to end by another signal than that of Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let the signals that ask a program to end do as Ctrl-C does: no draft is left behind."""
+
+    def stop(number: int, _: object) -> None:
+        raise Stopped(number)
+
+    before: dict[int, Any] = {}
+    for name in _ENDINGS:
+        number = getattr(signal, name, None)
+        # Under nohup a closed terminal is to be ignored.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def status(stop: KeyboardInterrupt) -> int:
+    """Give the exit status by which a shell tells what ended a program."""
+    return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
 
 
 class Progress:
