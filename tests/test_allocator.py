@@ -6,17 +6,19 @@ import ctypes
 import platform
 import resource
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from vidream.allocator import keep_freed_memory
+from vidream.allocator import _of_glibc, give_back_freed_memory, keep_freed_memory
 
 
 @pytest.fixture(autouse=True)
 def forgotten():
     """Let each test do it for the first time."""
     keep_freed_memory.cache_clear()
+    _of_glibc.cache_clear()
 
 
 def test_it_is_harmless_and_asks_only_once(monkeypatch):
@@ -59,3 +61,20 @@ def test_memory_asked_for_again_is_not_mapped_anew():
 
     faults()
     assert min(faults() for _ in range(5)) < 1000  # pages; 16,000 if mapped anew
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_memory_given_back_is_no_longer_held():
+    keep_freed_memory()
+
+    def held():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize() / 2**20
+
+    blocks = [torch.ones(2**21) for _ in range(16)]  # 8 MB each
+    between = torch.ones(2**10)  # the heap cannot shrink past it
+    full = held()
+    del blocks
+    give_back_freed_memory()
+    assert held() < full - 100
+    assert between.sum() == 2**10

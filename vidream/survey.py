@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from vidream import memory, tiles
+from vidream.allocator import give_back_freed_memory
 from vidream.errors import DeviceError
 from vidream.networks import Lattice, Network, bytes_per_pixel, find_lattice, grids
 from vidream.objectives import Objective
@@ -28,11 +29,11 @@ from vidream.tiles import Tile
 
 Result = TypeVar("Result")
 
-FRAME_BYTES = 12 * 36
-"""Bytes for each pixel of a frame beside a step: some three dozen float images in all.
+FRAME_BYTES = 12 * 32
+"""Bytes for each pixel of a frame beside a step: nearly three dozen float images in all.
 
 Source, start, dream and residuals, older ones for recall, flow, what is on its way from one to the
-other, and what decoder and encoder hold. Of a video at 3840×2160 some thirty-five were seen.
+other, and what decoder and encoder hold. Its encoder takes five of them at 3840×2160.
 """
 
 _STEP = 1 / 8
@@ -152,6 +153,8 @@ class Surveyor:
                 into[owned[term.layer][1]] = cells.detach()
             # A tile's graph would otherwise live on beside the next one's.
             del activations, mine, maps, value, part, cells
+        if self._device.type == "cpu":
+            give_back_freed_memory()
         return Slope(total, objective, self._aim.local(found))
 
     def _owned(
