@@ -42,9 +42,7 @@ def resize(image: Tensor, size: Size) -> Tensor:
         return image
     shrinks = size[0] < image.shape[-2] or size[1] < image.shape[-1]
     # On the way up antialiasing changes nothing, and takes its time.
-    return F.interpolate(
-        image, size=size, mode="bilinear", align_corners=False, antialias=shrinks
-    )
+    return F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
 
 
 def jitter_shifts(seed: int, frame: int, count: int, reach: int) -> list[Size]:
