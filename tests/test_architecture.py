@@ -12,7 +12,7 @@ PACKAGE = Path(vidream.__file__).parent
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
     "errors", "allocator", "settings", "frames", "media", "drafts", "objectives", "octaves",
-    "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
+    "filters", "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets", "temporal",
     "processors", "effects",
     "stills", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
