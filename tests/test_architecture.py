@@ -12,10 +12,12 @@ PACKAGE = Path(vidream.__file__).parent
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
     "errors", "allocator", "settings", "frames", "media", "drafts", "objectives", "octaves",
-    "filters", "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
+    "filters", "colour",
+    "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets", "temporal",
     "processors", "effects",
-    "stills", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
+    "stills", "reader", "writer", "masks", "finish", "pipeline", "measure", "plot", "cli",
+    "__main__",
 ]  # fmt: skip
 
 
