@@ -12,11 +12,11 @@ PACKAGE = Path(vidream.__file__).parent
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
     "errors", "allocator", "settings", "frames", "media", "drafts", "stills", "objectives",
-    "octaves",
+    "octaves", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets", "temporal",
     "processors", "effects",
-    "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
+    "reader", "writer", "masks", "finish", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 
 

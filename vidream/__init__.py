@@ -6,14 +6,24 @@ and :class:`Dreamer` from Python.
 
 from vidream.dreamer import Dreamer, OctaveReport
 from vidream.errors import VidreamError
+from vidream.finish import Finish
 from vidream.frames import Frame
 from vidream.pipeline import FrameReport, dream_frames, dream_video
 from vidream.presets import preset_settings
-from vidream.settings import DreamSettings, LayerTerm, ReadSettings, Settings, WriteSettings
+from vidream.settings import (
+    DreamSettings,
+    FinishSettings,
+    LayerTerm,
+    ReadSettings,
+    Settings,
+    WriteSettings,
+)
 
 __all__ = [
     "DreamSettings",
     "Dreamer",
+    "Finish",
+    "FinishSettings",
     "Frame",
     "FrameReport",
     "LayerTerm",

@@ -1,4 +1,4 @@
-"""The frame loop: reader → start image → processor → writer, each part overlapping the others."""
+"""The frame loop: reader → start image → processor → finish → writer, overlapping each other."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from vidream.dreamer import choose_device
+from vidream.finish import Finish
 from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import Frame, Picture, to_picture, to_tensor
 from vidream.media import AudioPacket, Place
 from vidream.motion import Motion, MotionTracker
 from vidream.processors import Processor, load_processor
 from vidream.reader import Reader, open_reader
-from vidream.settings import DreamSettings, Settings
+from vidream.settings import DreamSettings, FinishSettings, Settings
 from vidream.stills import is_still, read_still, write_still
 from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
 from vidream.writer import Writer, check_target, open_writer
@@ -71,6 +72,7 @@ def dream_frames(
     processor: Processor | None = None,
     carrier: Carrier | None = None,
     estimator: FlowEstimator | None = None,
+    finish: Finish | None = None,
     expected: int | None = None,
 ) -> Iterator[tuple[Frame, FrameReport]]:
     """Dream frames as they come, one in and one out, for a pipeline of one's own.
@@ -81,6 +83,7 @@ def dream_frames(
         processor: what to do to each frame, instead of the dreamer that ``settings`` describe.
         carrier: how the dream is carried on, instead of along the motion.
         estimator: of optical flow, instead of the one that ``settings`` name.
+        finish: what becomes of each dream before it is shown; nothing if left out.
         expected: frames in all, for the reports.
 
     Yields:
@@ -98,7 +101,8 @@ def dream_frames(
         for number, item in enumerate(frames)
     )
     followed = ((frame, _follow(frame, tracker)) for frame in numbered)
-    return _dream(followed, settings, processor, carrier, expected)
+    finish = finish or Finish(FinishSettings())
+    return _dream(followed, settings, processor, carrier, finish, expected)
 
 
 def make_tracker(
@@ -120,6 +124,7 @@ def _dream(
     settings: DreamSettings,
     processor: Processor,
     carrier: Carrier | None,
+    finish: Finish,
     expected: int | None,
 ) -> Iterator[tuple[Frame, FrameReport]]:
     """Dream frames whose motion is known."""
@@ -129,15 +134,18 @@ def _dream(
     picture: Picture | None = None
     for frame, motion in followed:
         began = time.perf_counter()
-        carried = True
-        if picture is None or not motion.duplicate:
+        carried, again = True, picture is not None and motion.duplicate
+        if not again:
             source = to_tensor(frame.image, device)
             state = None if motion.cut else state
             start = carrier.start(source, state, motion)
             dream, memo = processor.process(start, source, frame.index)
             if processor.recurrent:
                 state = remember(state, motion, frame.index, source, dream, memo, settings.recall)
-            picture, carried = to_picture(dream), start.carried
+            carried = start.carried
+        # A frame shown twice is shown alike, also where encoding has changed it a little.
+        if picture is None or not again or finish.moving:
+            picture = to_picture(finish(dream, source, frame))
         shown = Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration)
         yield (
             shown,
@@ -186,8 +194,9 @@ def dream_video(
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, settings.read))
         writer = stack.enter_context(open_writer(target, reader.info, settings.write))
+        finish = stack.enter_context(Finish(settings.finish, settings.read.start))
         processor = load_processor(settings.effect, settings.dream, on_download)
-        return _render(reader, writer, processor, settings, progress)
+        return _render(reader, writer, processor, finish, settings, progress)
 
 
 def _dream_still(
@@ -198,12 +207,15 @@ def _dream_still(
     on_download: Download | None,
 ) -> int:
     still = read_still(source, settings.read)
-    processor = load_processor(settings.effect, settings.dream, on_download)
-    frames = dream_frames([still.image], settings.dream, processor=processor, expected=1)
-    for frame, report in frames:
-        write_still(target, still.replaced(frame.image), settings.write)
-        if progress is not None:
-            progress(report)
+    with Finish(settings.finish) as finish:
+        processor = load_processor(settings.effect, settings.dream, on_download)
+        frames = dream_frames(
+            [still.image], settings.dream, processor=processor, finish=finish, expected=1
+        )
+        for frame, report in frames:
+            write_still(target, still.replaced(frame.image), settings.write)
+            if progress is not None:
+                progress(report)
     return 1
 
 
@@ -211,6 +223,7 @@ def _render(
     reader: Reader,
     writer: Writer,
     processor: Processor,
+    finish: Finish,
     settings: Settings,
     progress: Progress | None,
 ) -> int:
@@ -232,7 +245,7 @@ def _render(
                 else:
                     yield item
 
-        dreams = _dream(pictures(), settings.dream, processor, None, reader.info.frames)
+        dreams = _dream(pictures(), settings.dream, processor, None, finish, reader.info.frames)
         try:
             for frame, report in dreams:
                 output.put(frame)

@@ -332,12 +332,52 @@ class WriteSettings(_Validated):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinishSettings(_Validated):
+    """What becomes of a dream before it is shown; nothing of it is carried on."""
+
+    keep_edges: float = _option(
+        0.0,
+        "Smooth what the dream adds, but not across the outlines of the source: 0 = not at all, "
+        "1 = wholly.",
+        metavar="AMOUNT",
+        minimum=0,
+        maximum=1,
+    )
+    keep_color: bool = _option(False, "Dream in brightness only, in the colours of the source.")
+    match_color: str | None = _option(
+        None,
+        "Match the dream's colours to those of the source, or of a picture.",
+        metavar="source|FILE",
+    )
+    mask: str | None = _option(
+        None,
+        "Show the dream only where this picture or video is white, or not transparent. A video "
+        "runs in step with the clip; its last frame holds.",
+        metavar="FILE",
+    )
+    feather: int = _option(
+        8,
+        "Width of the soft edge, inside of what the mask shows.",
+        metavar="PIXELS",
+        minimum=0,
+        maximum=512,
+    )
+
+    def __post_init__(self) -> None:
+        """Check ranges, and that not both ways with colour are wanted."""
+        _Validated.__post_init__(self)
+        if self.keep_color and self.match_color is not None:
+            raise SettingsError("give either keep-color or match-color, not both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(_Validated):
     """Everything that :func:`vidream.dream_video` can be told."""
 
     dream: DreamSettings = field(default_factory=DreamSettings)
     read: ReadSettings = field(default_factory=ReadSettings)
     write: WriteSettings = field(default_factory=WriteSettings)
+    finish: FinishSettings = field(default_factory=FinishSettings)
     effect: str = _option(
         "dream", "What is done to each frame: dream, none, or a plugin's name.", metavar="NAME"
     )
@@ -348,7 +388,12 @@ class Settings(_Validated):
         Raises:
             SettingsError: a name is no setting, or a value is out of range.
         """
-        parts: dict[str, Any] = {"dream": self.dream, "read": self.read, "write": self.write}
+        parts: dict[str, Any] = {
+            "dream": self.dream,
+            "read": self.read,
+            "write": self.write,
+            "finish": self.finish,
+        }
         for part, settings in parts.items():
             own = {s.name for s in fields(settings)}
             changes = {name: values.pop(name) for name in list(values) if name in own}

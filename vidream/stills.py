@@ -69,7 +69,40 @@ def read_still(source: Place, settings: ReadSettings) -> Still:
     Raises:
         InputError: there is no picture to read there.
     """
-    name = os.fspath(source)  # type: ignore[arg-type]
+    opened, profile = _open(os.fspath(source))  # type: ignore[arg-type]
+    image = _rgb(opened)
+    size = fit(*image.size, settings)
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return Still(np.array(image), profile)
+
+
+def read_mask(source: Place) -> Picture:
+    """Read a picture that says how much of something is to be seen: white all, black nothing.
+
+    One that is transparent anywhere says so by its opacity, and its colours do not matter. Many
+    programs give every picture an alpha channel: one that is opaque all over says nothing.
+
+    Returns:
+        Uint8 ``[H, W, 3]``, upright, at its own size.
+
+    Raises:
+        InputError: there is no picture to read there.
+    """
+    opened, _ = _open(os.fspath(source))  # type: ignore[arg-type]
+    if "A" in opened.getbands() or "transparency" in opened.info:
+        alpha = opened.convert("RGBA").getchannel("A")
+        if np.array(alpha).min() < 255:
+            return np.array(alpha.convert("RGB"))
+    return np.array(_rgb(opened))
+
+
+def _open(name: str) -> tuple[Image.Image, bytes | None]:
+    """Give a picture turned upright, in its own mode, and its colour profile.
+
+    Raises:
+        InputError: there is no picture to read there.
+    """
     try:
         with Image.open(name, formats=["PNG", "JPEG", "WEBP"]) as opened:
             if opened.width * opened.height > MAX_PIXELS:
@@ -85,11 +118,7 @@ def read_still(source: Place, settings: ReadSettings) -> Still:
                 profile = None  # it describes inks, not what becomes of them in RGB
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(_why_not(name, error)) from error
-    image = _rgb(upright)
-    size = fit(*image.size, settings)
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    return Still(np.array(image), profile)
+    return upright, profile
 
 
 def _why_not(name: str, error: Exception) -> str:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidream.filters import box_sums
 from vidream.flow import Field
 
 Size = tuple[int, int]
@@ -131,14 +132,7 @@ def soften(mask: Tensor, radius: int) -> Tensor:
 def _around(image: Tensor, radius: int) -> Tensor:
     """Average over a square that reaches ``radius`` pixels to each side."""
     side = 2 * radius + 1
-    # One more before, so that each sum is the difference of two sums from the border on; a
-    # pooling would take each sum anew.
-    sums = F.pad(image, (radius + 1, radius) * 2, mode="replicate")
-    for dim in (-1, -2):
-        sums = sums.cumsum(dim)
-        length = sums.shape[dim] - side
-        sums = sums.narrow(dim, side, length) - sums.narrow(dim, 0, length)
-    return sums / side**2
+    return box_sums(F.pad(image, (radius + 1, radius) * 2, mode="replicate"), side) / side**2
 
 
 def _slope(flow: Tensor) -> Tensor:
