@@ -11,11 +11,10 @@ PACKAGE = Path(vidream.__file__).parent
 
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
-    "errors", "allocator", "settings", "frames", "media", "drafts", "objectives", "octaves",
-    "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
-    "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets", "temporal",
-    "processors", "effects",
-    "stills", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
+    "errors", "allocator", "settings", "frames", "media", "drafts", "stills", "objectives",
+    "octaves", "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow",
+    "warp", "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets", "temporal",
+    "effects", "processors", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 
 
