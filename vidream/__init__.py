@@ -9,7 +9,15 @@ from vidream.errors import VidreamError
 from vidream.frames import Frame
 from vidream.pipeline import FrameReport, dream_frames, dream_video
 from vidream.presets import preset_settings
-from vidream.settings import DreamSettings, LayerTerm, ReadSettings, Settings, WriteSettings
+from vidream.settings import (
+    DreamSettings,
+    LayerTerm,
+    ReadSettings,
+    Settings,
+    StyleSettings,
+    StyleTerm,
+    WriteSettings,
+)
 
 __all__ = [
     "DreamSettings",
@@ -20,6 +28,8 @@ __all__ = [
     "OctaveReport",
     "ReadSettings",
     "Settings",
+    "StyleSettings",
+    "StyleTerm",
     "VidreamError",
     "WriteSettings",
     "dream_frames",

@@ -186,7 +186,7 @@ def dream_video(
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, settings.read))
         writer = stack.enter_context(open_writer(target, reader.info, settings.write))
-        processor = load_processor(settings.effect, settings.dream, on_download)
+        processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
         return _render(reader, writer, processor, settings, progress)
 
 
@@ -198,7 +198,7 @@ def _dream_still(
     on_download: Download | None,
 ) -> int:
     still = read_still(source, settings.read)
-    processor = load_processor(settings.effect, settings.dream, on_download)
+    processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
     frames = dream_frames([still.image], settings.dream, processor=processor, expected=1)
     for frame, report in frames:
         write_still(target, still.replaced(frame.image), settings.write)

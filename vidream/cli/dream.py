@@ -13,11 +13,12 @@ from vidream.cli.options import GroupedCommand, option_for, unset, with_options
 from vidream.cli.terminal import INTERRUPTED, Progress, fail, messages
 from vidream.errors import SettingsError, VidreamError
 from vidream.presets import DEFAULT, PRESETS, preset_settings
-from vidream.settings import DreamSettings, ReadSettings, Settings, WriteSettings
+from vidream.settings import DreamSettings, ReadSettings, Settings, StyleSettings, WriteSettings
 
 GROUPS: tuple[tuple[str, type], ...] = (
     ("Dream", DreamSettings),
     ("Effect", Settings),
+    ("Style, for --effect adain", StyleSettings),
     ("Input", ReadSettings),
     ("Output", WriteSettings),
 )
