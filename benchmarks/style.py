@@ -25,7 +25,7 @@ from vidream.frames import Picture
 from vidream.measure import measure_clip
 from vidream.processors import DreamProcessor
 
-CONTENT_SIZES = (512, None, 180, 120)
+CONTENT_SIZES = (None, 512, 240, 120)
 
 Ways = dict[str, Callable[[], Iterator[tuple[Frame, FrameReport]]]]
 

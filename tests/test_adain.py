@@ -219,7 +219,8 @@ def test_every_size_is_kept(effect, size):
 @pytest.mark.parametrize(
     ("size", "limit", "expected"),
     [
-        ((360, 640), None, (216, 384)),
+        ((360, 640), None, (180, 320)),
+        ((200, 100), None, (200, 100)),
         ((1080, 1920), None, (512, 910)),
         ((1, 900), None, (1, 900)),
         ((360, 640), 512, (360, 640)),

@@ -288,7 +288,7 @@ class StyleSettings(_Validated):
     content_size: int | None = _option(
         None,
         "Shorter side at which frames are painted, at most: smaller is faster and gives broader "
-        "strokes. Unset: three fifths of the frame's own, at most 512.",
+        "strokes. Unset: half of the frame's own, but from 128 to 512.",
         metavar="PIXELS",
         minimum=16,
         maximum=4096,
