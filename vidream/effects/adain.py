@@ -32,7 +32,8 @@ EPSILON = 1e-5
 """What is added to variances, as in the authors' implementation."""
 
 _LEAST = 2 * CELL  # pixels; the encoder's padding reflects, which one cell alone cannot
-_RENEWED = 0.1  # share of a frame's own statistics in those that it is painted by
+_RENEWED = 0.1  # share of a frame's own statistics in those that it is painted by, at least
+_CHANGED = 0.5  # change of statistics from which nothing of the old ones is kept
 _HELD = 0.8  # share of the carried painting where all of it is known
 
 
@@ -67,6 +68,11 @@ class Statistics:
         mean = torch.stack([weight * part.mean for part, weight in pairs]).sum(0)
         return cls(mean, torch.stack([weight * part.deviation for part, weight in pairs]).sum(0))
 
+    def change(self, other: Statistics) -> float:
+        """Tell how far others are: mean over the channels, in deviations of both together."""
+        steps = (other.mean - self.mean).abs() + (other.deviation - self.deviation).abs()
+        return float((steps / (self.deviation + other.deviation)).mean())
+
     def on_the_way_to(self, other: Statistics, share: float) -> Statistics:
         """Go that share, 0 to 1, of the way to others."""
         return Statistics.mixed((self, other), (1 - share, share))
@@ -80,6 +86,33 @@ class Statistics:
         """Read :meth:`numbers`."""
         mean, deviation = torch.tensor(numbers, device=device).view(2, 1, -1, 1, 1)
         return cls(mean, deviation)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the frames of a scene are painted by.
+
+    Args:
+        content: statistics of its features, over the frames so far.
+        style: statistics of the style's features.
+        colors: statistics of the frame whose colours the style was matched to.
+    """
+
+    content: Statistics
+    style: Statistics
+    colors: Statistics
+
+    @property
+    def memo(self) -> Memo:
+        """The same as plain numbers; :meth:`recall` reads them."""
+        return (*self.colors.numbers(), *self.content.numbers(), *self.style.numbers())
+
+    @classmethod
+    def recall(cls, memo: Memo, device: torch.device) -> Scene:
+        """Read a :attr:`memo`."""
+        split = 6 + (len(memo) - 6) // 2
+        parts = memo[6:split], memo[split:], memo[:6]
+        return cls(*(Statistics.recall(part, device) for part in parts))
 
 
 def adain(content: Tensor, style: Statistics, measured: Statistics | None = None) -> Tensor:
@@ -151,15 +184,15 @@ class AdaIn:
         whole = (image.shape[-2], image.shape[-1])
         small = resize(image, working_size(whole, self.style.content_size))
         content = self._encode(small)
-        of_content, of_style = self._scene(start.memo, content, small)
-        styled = adain(content, of_style, of_content)
+        scene = self._scene(start.memo, content, small)
+        styled = adain(content, scene.style, scene.content)
         features = torch.lerp(content, styled, self.style.style_strength)
         painted = self._decode(features, small)
         if small.shape != image.shape:
             # What is finer than the size that it was painted at is the frame's own.
             painted = image + resize(painted - small, whole)
         painted = self._held(painted.clamp(0, 1).to(source.device), start, source)
-        return painted, (*of_content.numbers(), *of_style.numbers())
+        return painted, scene.memo
 
     def _encode(self, image: Tensor) -> Tensor:
         """Give the features of an image, float32 ``[1, 512, ⌈H/8⌉, ⌈W/8⌉]``."""
@@ -175,14 +208,18 @@ class AdaIn:
         height, width = like.shape[-2:]
         return image[..., :height, :width].to(torch.float32, memory_format=torch.contiguous_format)
 
-    def _scene(self, memo: Memo, content: Tensor, image: Tensor) -> tuple[Statistics, Statistics]:
-        """Give the statistics of the content, held steady within a scene, and of its style."""
-        now = Statistics.of(content)
+    def _scene(self, memo: Memo, content: Tensor, image: Tensor) -> Scene:
+        """Give what the frame is painted by; held steady within a scene, save where it fades in."""
+        now, colors = Statistics.of(content), Statistics.of(image)
         if not memo:
-            return now, self._of_style(image)
-        half = len(memo) // 2
-        before, style = (Statistics.recall(m, self.device) for m in (memo[:half], memo[half:]))
-        return before.on_the_way_to(now, _RENEWED), style
+            return Scene(now, self._of_style(image), colors)
+        before = Scene.recall(memo, self.device)
+        # What is divided by the deviations of a black frame has no bounds.
+        share = min(1.0, max(_RENEWED, before.content.change(now) / _CHANGED))
+        mixed = before.content.on_the_way_to(now, share)
+        if self.style.preserve_color and before.colors.change(colors) > _CHANGED:
+            return Scene(mixed, self._of_style(image), colors)
+        return Scene(mixed, before.style, before.colors)
 
     def _of_style(self, image: Tensor) -> Statistics:
         """Mix the statistics of the styles, for a scene that begins with this image."""
