@@ -15,7 +15,7 @@ ORDER = [
     "octaves", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets", "temporal",
-    "processors", "effects",
+    "effects", "processors",
     "reader", "writer", "masks", "finish", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 

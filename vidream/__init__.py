@@ -16,6 +16,8 @@ from vidream.settings import (
     LayerTerm,
     ReadSettings,
     Settings,
+    StyleSettings,
+    StyleTerm,
     WriteSettings,
 )
 
@@ -30,6 +32,8 @@ __all__ = [
     "OctaveReport",
     "ReadSettings",
     "Settings",
+    "StyleSettings",
+    "StyleTerm",
     "VidreamError",
     "WriteSettings",
     "dream_frames",

@@ -195,7 +195,7 @@ def dream_video(
         reader = stack.enter_context(open_reader(source, settings.read))
         writer = stack.enter_context(open_writer(target, reader.info, settings.write))
         finish = stack.enter_context(Finish(settings.finish, settings.read.start))
-        processor = load_processor(settings.effect, settings.dream, on_download)
+        processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
         return _render(reader, writer, processor, finish, settings, progress)
 
 
@@ -208,7 +208,7 @@ def _dream_still(
 ) -> int:
     still = read_still(source, settings.read)
     with Finish(settings.finish) as finish:
-        processor = load_processor(settings.effect, settings.dream, on_download)
+        processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
         frames = dream_frames(
             [still.image], settings.dream, processor=processor, finish=finish, expected=1
         )

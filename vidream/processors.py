@@ -1,4 +1,4 @@
-"""Processors: what is done to a frame. The dreamer is built in; others are plugins.
+"""Processors: what is done to a frame. The dreamer and AdaIN are built in; others are plugins.
 
 A plugin registers a class (or any callable that takes :class:`DreamSettings` and gives a
 :class:`Processor`) under the entry-point group ``vidream.processors``.
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from vidream.deepening import Deepener, Depth
 from vidream.dreamer import Dreamer
+from vidream.effects.adain import AdaIn
 from vidream.errors import SettingsError, unknown
-from vidream.settings import DreamSettings
+from vidream.settings import DreamSettings, StyleSettings
 from vidream.temporal import Memo, Start
 
 GROUP = "vidream.processors"
@@ -72,8 +73,9 @@ def load_processor(
     name: str,
     settings: DreamSettings,
     on_download: Callable[[int, int | None], None] | None = None,
+    style: StyleSettings | None = None,
 ) -> Processor:
-    """Make the processor of that name.
+    """Make the processor of that name; ``style`` is for ``adain``.
 
     Raises:
         SettingsError: there is none of that name, or the plugin cannot be loaded.
@@ -81,9 +83,11 @@ def load_processor(
     """
     if name == "dream":
         return DreamProcessor(Dreamer(settings, on_download=on_download))
+    if name == "adain":
+        return AdaIn(settings, style or StyleSettings(), on_download=on_download)
     plugins = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in plugins:
-        names = sorted({"dream", *plugins})
+        names = sorted({"dream", "adain", *plugins})
         raise SettingsError(unknown("effect", name, names, f"The effects are {', '.join(names)}."))
     try:
         make = plugins[name].load()

@@ -98,6 +98,42 @@ class LayerTerm:
         return f"{self.layer}{channel}" + (f":{self.weight:g}" if self.weight != 1 else "")
 
 
+@dataclass(frozen=True, slots=True)
+class StyleTerm:
+    """A picture that a style is taken from, and its weight beside the others'.
+
+    Written ``FILE`` or ``FILE:WEIGHT``; a file whose name ends like a weight needs one.
+    """
+
+    path: str
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``brush.jpg:0.5``.
+
+        Raises:
+            SettingsError: there is no name, or the weight is not above 0 and finite.
+        """
+        match = re.fullmatch(r"(.+?)(?::([-+]?[\d.]+(?:[eE][-+]?\d+)?))?", text)
+        try:
+            if match is None:
+                raise ValueError
+            term = cls(match[1], float(match[2] or 1))
+            if not 0 < term.weight < math.inf:
+                raise ValueError
+        except ValueError:
+            raise SettingsError(
+                f"{text!r} is not a style: write FILE or FILE:WEIGHT with a weight above 0, "
+                "as in brush.jpg:0.5"
+            ) from None
+        return term
+
+    def __str__(self) -> str:
+        plain = self.weight == 1 and type(self).parse(self.path).path == self.path
+        return self.path if plain else f"{self.path}:{self.weight:g}"
+
+
 def parse_time(text: str) -> float:
     """Read ``90``, ``1:30`` or ``0:01:30.5`` as seconds.
 
@@ -240,6 +276,46 @@ class DreamSettings(_Validated):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StyleSettings(_Validated):
+    """Which style frames are painted in, by the effect ``adain``."""
+
+    styles: tuple[StyleTerm, ...] = _option(
+        (),
+        "Picture whose style is taken: FILE, or FILE:WEIGHT; may be repeated, to mix them.",
+        metavar="FILE",
+        parse=StyleTerm.parse,
+        flag="style",
+    )
+    style_strength: float = _option(
+        1.0, "How much of the style: 0 = none, 1 = all of it.", minimum=0, maximum=1
+    )
+    style_size: int = _option(
+        512,
+        "Shorter side at which a style is looked at: larger gives broader strokes.",
+        metavar="PIXELS",
+        minimum=32,
+        maximum=4096,
+    )
+    content_size: int | None = _option(
+        None,
+        "Shorter side at which frames are painted, at most: smaller is faster and gives broader "
+        "strokes. Unset: half of the frame's own, but from 128 to 512.",
+        metavar="PIXELS",
+        minimum=16,
+        maximum=4096,
+    )
+    preserve_color: bool = _option(
+        False, "Match the colours of the style to those of each scene's first frame."
+    )
+
+    def __post_init__(self) -> None:
+        """Check ranges, and accept styles written as text."""
+        _Validated.__post_init__(self)
+        terms = tuple(StyleTerm.parse(t) if isinstance(t, str) else t for t in self.styles)
+        object.__setattr__(self, "styles", terms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSettings(_Validated):
     """Which part of the source is read, and at what size."""
 
@@ -375,12 +451,22 @@ class Settings(_Validated):
     """Everything that :func:`vidream.dream_video` can be told."""
 
     dream: DreamSettings = field(default_factory=DreamSettings)
+    style: StyleSettings = field(default_factory=StyleSettings)
     read: ReadSettings = field(default_factory=ReadSettings)
     write: WriteSettings = field(default_factory=WriteSettings)
     finish: FinishSettings = field(default_factory=FinishSettings)
     effect: str = _option(
-        "dream", "What is done to each frame: dream, none, or a plugin's name.", metavar="NAME"
+        "dream",
+        "What is done to each frame: dream, adain (paints it in the style of pictures: see Style), "
+        "none, or a plugin's name.",
+        metavar="NAME",
     )
+
+    def __post_init__(self) -> None:
+        """Check that a style has an effect that takes it."""
+        _Validated.__post_init__(self)
+        if self.style.styles and self.effect != "adain":
+            raise SettingsError("a style is for the effect adain: add --effect adain")
 
     def updated(self, **values: Any) -> Self:
         """Give a copy with the named settings changed, whichever part they belong to.
@@ -390,6 +476,7 @@ class Settings(_Validated):
         """
         parts: dict[str, Any] = {
             "dream": self.dream,
+            "style": self.style,
             "read": self.read,
             "write": self.write,
             "finish": self.finish,

@@ -13,11 +13,19 @@ from vidream.cli.options import GroupedCommand, option_for, unset, with_options
 from vidream.cli.terminal import Progress, fail, messages, status, stoppable
 from vidream.errors import SettingsError, VidreamError
 from vidream.presets import DEFAULT, PRESETS, preset_settings
-from vidream.settings import DreamSettings, FinishSettings, ReadSettings, Settings, WriteSettings
+from vidream.settings import (
+    DreamSettings,
+    FinishSettings,
+    ReadSettings,
+    Settings,
+    StyleSettings,
+    WriteSettings,
+)
 
 GROUPS: tuple[tuple[str, type], ...] = (
     ("Dream", DreamSettings),
     ("Effect", Settings),
+    ("Style, for --effect adain", StyleSettings),
     ("Finish", FinishSettings),
     ("Input", ReadSettings),
     ("Output", WriteSettings),

@@ -1,1 +1,1 @@
-"""Processors other than the dreamer, each registered in pyproject.toml as a plugin would be."""
+"""Processors other than the dreamer. ``none`` is registered in pyproject.toml as a plugin is."""

@@ -1,0 +1,170 @@
+"""The decoder of AdaIN: from the activations of VGG19's relu4_1 back to an image."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidream.download import Progress
+from vidream.networks import NetworkSpec
+from vidream.networks.state import read_state
+from vidream.weights import State, WeightsFile
+
+CELL = 8
+"""Pixels to a cell of relu4_1, each way: the encoder halves three times, the decoder doubles."""
+
+_WIDTHS = (512, 256, 256, 256, 256, 128, 128, 64, 64, 3)
+_DOUBLED_AFTER = (1, 5, 7)  # convolutions
+
+
+def build_decoder() -> nn.Sequential:
+    """Build it with any weights: the encoder mirrored, without normalisation.
+
+    Padding reflects and enlarging repeats, as in the published one, whose file numbers the
+    padding as layers of their own; :func:`load_decoder` minds that.
+    """
+    layers: list[nn.Module] = []
+    for count, (given, made) in enumerate(pairwise(_WIDTHS), start=1):
+        layers.append(nn.Conv2d(given, made, 3, padding=1, padding_mode="reflect"))
+        if made > 3:
+            layers.append(nn.ReLU(inplace=True))
+        if count in _DOUBLED_AFTER:
+            layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
+    return nn.Sequential(*layers)
+
+
+def _convert(state: State) -> State:
+    """Number the tensors of the published file as this network does."""
+    theirs = sorted({int(name.split(".")[0]) for name in state if name[0].isdigit()})
+    with torch.device("meta"):
+        parts = build_decoder().named_children()
+    ours = [name for name, part in parts if isinstance(part, nn.Conv2d)]
+    return {
+        f"{name}.{kind}": state[f"{number}.{kind}"]
+        for name, number in zip(ours, theirs, strict=False)
+        for kind in ("weight", "bias")
+    }
+
+
+SPEC = NetworkSpec(
+    name="adain-decoder",
+    description="Decoder of AdaIN, from relu4_1 of vgg19 to an image",
+    weights=WeightsFile(
+        name="decoder.pth",
+        url="https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0/decoder.pth",
+        sha256="379ca41d59f3a37eed3599bbbc2560c19da5c458870a5ffd3a9dd41aa88f9472",
+        licence="MIT (pytorch-AdaIN)",
+        source="trained by naoto0804; release v0.0.0 of pytorch-AdaIN",
+        otherwise="choose another effect",
+    ),
+    build=build_decoder,
+    convert=_convert,
+)
+
+
+class Decoder(nn.Module):
+    """The decoder's layers, run so that each map is written once.
+
+    ReLU, doubling and padding each move as much memory as a convolution takes time for. Here the
+    result of one convolution goes through ReLU straight into the padded map that the next one
+    reads; and a convolution behind a doubling runs before it, see :func:`_early_kernels`.
+
+    Args:
+        layers: as :func:`build_decoder` makes them.
+    """
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        kinds = [type(layer) for layer in layers]
+        convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        self._doubles = [
+            index > 0 and kinds[index - 1] is nn.Upsample
+            for index, kind in enumerate(kinds)
+            if kind is nn.Conv2d
+        ]
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for conv, doubles in zip(convs, self._doubles, strict=True):
+            weight, bias = conv.weight, conv.bias
+            assert bias is not None
+            self.weights.append(_early_kernels(weight) if doubles else weight)
+            self.biases.append(bias.repeat(4) if doubles else bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Turn activations ``[B, 512, h, w]`` into an image ``[B, 3, 8h, 8w]``, not clamped."""
+        x = F.pad(features, (1, 1, 1, 1), mode="reflect")
+        last = len(self._doubles) - 1
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = F.conv2d(x, weight, bias)
+            if index < last:
+                # What is doubled by repetition and then reflected is repeated at the border.
+                border = 1 if self._doubles[index + 1] else 2
+                x = _laid_out(x, doubled=self._doubles[index], border=border)
+        return x
+
+
+def _early_kernels(weight: Tensor) -> Tensor:
+    """Give the kernels of a convolution that runs before the doubling instead of behind it.
+
+    Of the four cells that come of one, each sees only 2×2 different cells of the small map: what
+    falls on the same one is added up beforehand, which leaves four ninths of the products.
+
+    Args:
+        weight: ``[O, C, 3, 3]``.
+
+    Returns:
+        ``[4·O, C, 2, 2]``: for each of the four cells in turn, right before down.
+    """
+    # [cell of two, cell of the small map, cell of the kernel], alike down and right
+    sums = weight.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
+    return torch.einsum("pay,qbx,ocyx->pqocab", sums, sums, weight).flatten(0, 2)
+
+
+def _laid_out(x: Tensor, *, doubled: bool, border: int) -> Tensor:
+    """Rectify a map, double it if it holds four cells for one, and pad it by 1.
+
+    Args:
+        x: ``[B, C, h, w]``, or ``[B, 4·C, h + 1, w + 1]`` from :func:`_early_kernels`.
+        doubled: which of the two.
+        border: which line from the border its padding repeats: 1 the border's own, 2 the next.
+
+    Returns:
+        ``[B, C, H + 2, W + 2]``.
+    """
+    batch, channels, height, width = x.shape
+    scale = 2 if doubled else 1
+    channels, height, width = channels // scale**2, height - scale + 1, width - scale + 1
+    laid = torch.empty(
+        (batch, channels, scale * height + 2, scale * width + 2),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
+    inside = laid[..., 1:-1, 1:-1]
+    for index, part in enumerate(torch.split(x, channels, 1)):
+        down, right = divmod(index, 2)
+        place = inside[..., down::scale, right::scale]
+        torch.clamp_min(part[..., down : down + height, right : right + width], 0, out=place)
+    laid[..., 0, :], laid[..., -1, :] = laid[..., border, :], laid[..., -1 - border, :]
+    laid[..., 0], laid[..., -1] = laid[..., border], laid[..., -1 - border]
+    return laid
+
+
+def load_decoder(device: torch.device | str = "cpu", progress: Progress | None = None) -> nn.Module:
+    """Load the published decoder, in float32.
+
+    Args:
+        device: where to put it.
+        progress: told of a download of its weights: bytes so far, and in all if known.
+
+    Raises:
+        WeightsError: the weights are not to be had.
+    """
+    with torch.device("meta"):
+        layers = build_decoder()
+    layers.load_state_dict(read_state(SPEC, layers.state_dict(), None, progress), assign=True)
+    decoder = Decoder(layers).eval().requires_grad_(False)
+    decoder.to(memory_format=torch.channels_last)
+    return decoder.to(device)
