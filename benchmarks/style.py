@@ -2,11 +2,11 @@
 
 usage: python benchmarks/style.py STYLE.jpg [CLIP] [--width 640] [--frames 16] [--rounds 2]
 
-Seconds are those that the frames' reports give, without the flow, which the dream and the style
-need alike; the first frame is left out, and so is what was not the least of the rounds, in which
-all ways take turns. E is the warping error by Farnebäck's flow, times 10^4 and over the source's
-own, of the style carried along the motion and of every frame on its own ("plain"). Detail is the
-mean step from pixel to pixel over that of the plain one: what is blurred has less.
+Seconds are those of the frames' reports, without the flow, which dream and style need alike: the
+median over the frames but the first, the least of a few rounds in which all ways take turns.
+E is the warping error by Farnebäck's flow, times 10^4 and over the source's own, of the style
+carried along the motion and of every frame on its own ("plain"). Detail is the mean step from pixel
+to pixel over that of the plain one: what is blurred has less.
 """
 
 from __future__ import annotations
