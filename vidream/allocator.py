@@ -29,13 +29,14 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Give what is freed back to the kernel; do nothing where the C library is another.
+    """Give what is freed back to the kernel, and large blocks whenever they are freed from now on.
 
     For frames so large that memory is short: what a step leaves behind would lie idle, in pieces,
-    while what follows asks for more.
+    while what follows asks for more. Does nothing where the C library is another.
     """
-    trim = _of_glibc("malloc_trim")
-    if trim is not None:
+    mallopt, trim = _of_glibc("mallopt"), _of_glibc("malloc_trim")
+    if mallopt is not None and trim is not None:
+        mallopt(_MMAP_THRESHOLD, _MOST_OF_OLD)
         trim(0)
 
 
