@@ -13,9 +13,10 @@ PACKAGE = Path(vidream.__file__).parent
 ORDER = [
     "errors", "allocator", "settings", "frames", "media", "drafts", "objectives", "octaves",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
-    "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets", "temporal",
-    "processors", "effects",
-    "stills", "reader", "writer", "pipeline", "measure", "plot", "cli", "__main__",
+    "camera", "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets",
+    "temporal", "processors", "effects",
+    "stills", "noise", "films", "reader", "writer", "pipeline", "measure", "plot", "cli",
+    "__main__",
 ]  # fmt: skip
 
 
