@@ -15,7 +15,7 @@ ORDER = [
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "camera", "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets",
     "temporal", "processors", "effects",
-    "stills", "noise", "films", "reader", "writer", "pipeline", "measure", "plot", "cli",
+    "stills", "noise", "zoom", "films", "reader", "writer", "pipeline", "measure", "plot", "cli",
     "__main__",
 ]  # fmt: skip
 

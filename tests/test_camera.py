@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import textured
 
-from vidream.camera import Camera
+from vidream.camera import Camera, covering
 from vidream.frames import to_tensor
 
 
@@ -48,13 +48,20 @@ def test_what_lies_outside_is_the_reflection():
     assert torch.allclose(Camera(0.8).move(image), wide, atol=1e-5)
 
 
-def test_where_the_picture_is_shown_and_what_is_new():
+def test_where_the_picture_is_shown():
     size = (40, 60)
     here = Camera(1.02).depth_inside(size, 0, "cpu")
     assert (here[0, 0, 0, 0], here[0, 0, 20, 0], here.max()) == (0.5, 0.5, 19.5)
     far = Camera(1.25).depth_inside(size, -2, "cpu")
     assert float((far > 0).float().mean()) == pytest.approx(1.25**-4, abs=0.02)
-    assert torch.allclose(Camera(1.02).new(size, "cpu"), torch.tensor(1 - 1.02**-2))
-    out = Camera(0.8).new(size, "cpu")
-    assert set(out.unique().tolist()) == {0.0, 1.0}
-    assert float(out.mean()) == pytest.approx(1 - 0.8**2, abs=0.02)
+
+
+@pytest.mark.parametrize("size", [(180, 320), (320, 180), (100, 100)])
+@pytest.mark.parametrize("degrees", [0.0, 0.5, -4.0])
+def test_the_least_zoom_shows_the_corners_and_no_more(size, degrees):
+    least = covering(degrees, size)
+    assert (least == 1) == (degrees == 0)
+    assert Camera(least + 1e-5, degrees).depth_inside(size, 1, "cpu").min() >= 0
+    if degrees:
+        # A frame's outermost centres lie half a pixel inside it.
+        assert Camera(0.98 * least, degrees).depth_inside(size, 1, "cpu").min() < 0

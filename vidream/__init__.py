@@ -6,14 +6,23 @@ and :class:`Dreamer` from Python.
 
 from vidream.dreamer import Dreamer, OctaveReport
 from vidream.errors import VidreamError
+from vidream.films import film_frames
 from vidream.frames import Frame
 from vidream.pipeline import FrameReport, dream_frames, dream_video
 from vidream.presets import preset_settings
-from vidream.settings import DreamSettings, LayerTerm, ReadSettings, Settings, WriteSettings
+from vidream.settings import (
+    DreamSettings,
+    FilmSettings,
+    LayerTerm,
+    ReadSettings,
+    Settings,
+    WriteSettings,
+)
 
 __all__ = [
     "DreamSettings",
     "Dreamer",
+    "FilmSettings",
     "Frame",
     "FrameReport",
     "LayerTerm",
@@ -24,5 +33,6 @@ __all__ = [
     "WriteSettings",
     "dream_frames",
     "dream_video",
+    "film_frames",
     "preset_settings",
 ]

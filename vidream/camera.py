@@ -15,6 +15,12 @@ from torch import Tensor
 from vidream.octaves import Size
 
 
+def covering(degrees: float, size: Size) -> float:
+    """Give the least zoom with which a turned picture still covers its frame to the corners."""
+    angle = math.radians(abs(degrees))
+    return math.cos(angle) + max(size) / min(size) * math.sin(angle)
+
+
 @dataclass(frozen=True, slots=True)
 class Camera:
     """A move about the centre.
@@ -60,18 +66,6 @@ class Camera:
         across, down = self._way_back(size, times, device)
         height, width = size
         return torch.minimum(width / 2 - across.abs(), height / 2 - down.abs())[None, None]
-
-    def new(self, size: Size, device: torch.device | str) -> Tensor:
-        """Tell how much of each pixel is new after one move: all of it where it was outside.
-
-        Where the picture grows there is not detail enough for all the pixels that it comes to
-        cover: that share of each is new.
-
-        Returns:
-            ``[1, 1, H, W]``, 0 to 1.
-        """
-        outside = (self.depth_inside(size, 1, device) < 0).float()
-        return outside.clamp_min(max(0.0, 1 - self.zoom**-2))
 
     def _scale(self, times: int) -> float:
         return float(self.zoom**times)
