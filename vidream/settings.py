@@ -390,10 +390,15 @@ class FilmSettings(_Validated):
         return self != FilmSettings()
 
     def deepened(self, dream: DreamSettings) -> DreamSettings:
-        """Give the dream of each picture of the film; a zoom has its own steps."""
+        """Give the dream of each picture of the film; a zoom has its own steps.
+
+        It carries all of the frame before, for it has no other source.
+        """
         if not self.zooms:
             return dream
-        return replace(dream, carried_steps=self.zoom_steps, smoothing=self.zoom_smoothing)
+        return replace(
+            dream, carried_steps=self.zoom_steps, smoothing=self.zoom_smoothing, carry=1.0
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
