@@ -14,8 +14,10 @@ ORDER = [
     "errors", "allocator", "settings", "frames", "media", "drafts", "stills", "objectives",
     "octaves", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
-    "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets", "temporal",
-    "effects", "processors",
+    "octaves", "filters", "colour",
+    "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
+    "camera", "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets",
+    "temporal", "effects", "processors", "noise", "zoom", "films",
     "reader", "writer", "masks", "finish", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 

@@ -6,12 +6,14 @@ and :class:`Dreamer` from Python.
 
 from vidream.dreamer import Dreamer, OctaveReport
 from vidream.errors import VidreamError
+from vidream.films import film_frames
 from vidream.finish import Finish
 from vidream.frames import Frame
 from vidream.pipeline import FrameReport, dream_frames, dream_video
 from vidream.presets import preset_settings
 from vidream.settings import (
     DreamSettings,
+    FilmSettings,
     FinishSettings,
     LayerTerm,
     ReadSettings,
@@ -24,6 +26,7 @@ from vidream.settings import (
 __all__ = [
     "DreamSettings",
     "Dreamer",
+    "FilmSettings",
     "Finish",
     "FinishSettings",
     "Frame",
@@ -38,5 +41,6 @@ __all__ = [
     "WriteSettings",
     "dream_frames",
     "dream_video",
+    "film_frames",
     "preset_settings",
 ]

@@ -171,6 +171,24 @@ class Dreamer:
                 observe(OctaveReport(index, octave, tuple(float(o) for o in rising)))
         return (start + octaves.resize(detail, size)).clamp_(0, 1).to(image.device)
 
+    def ascend(self, image: Tensor, shifts: list[Size]) -> Tensor:
+        """Take one step for each shift, at the image's own size.
+
+        Args:
+            image: float ``[1, 3, H, W]`` RGB in [0, 1].
+            shifts: jitter of each step, in pixels.
+
+        Returns:
+            A float32 tensor of the same shape, in [0, 1], on the dreamer's device.
+
+        Raises:
+            NetworkError: the network cannot take an image of this size.
+            DeviceError: there is not even memory for tiles of it.
+        """
+        start = image.detach().to(self.device, torch.float32)
+        self._surveyor.expect((start.shape[-2], start.shape[-1]))
+        return self._ascend(start, shifts)[0]
+
     def _ascend(self, image: Tensor, shifts: list[Size]) -> tuple[Tensor, list[Tensor]]:
         """Take one step for each shift; give the image and the objective before each step."""
         rising = []

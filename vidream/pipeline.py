@@ -12,15 +12,26 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from vidream.dreamer import choose_device
+from vidream.errors import SettingsError
+from vidream.films import (
+    OnStep,
+    film_frames,
+    is_pictured,
+    makes_film,
+    plan_film,
+    read_picture,
+    usual_preset,
+)
 from vidream.finish import Finish
 from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import Frame, Picture, to_picture, to_tensor
 from vidream.media import AudioPacket, Place
 from vidream.motion import Motion, MotionTracker
+from vidream.presets import preset_settings
 from vidream.processors import Processor, load_processor
 from vidream.reader import Reader, open_reader
 from vidream.settings import DreamSettings, FinishSettings, Settings
-from vidream.stills import is_still, read_still, write_still
+from vidream.stills import write_still
 from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
 from vidream.writer import Writer, check_target, open_writer
 
@@ -168,18 +179,22 @@ def dream_video(
     *,
     progress: Progress | None = None,
     on_download: Download | None = None,
+    on_step: OnStep | None = None,
 ) -> int:
-    """Dream a video, or a still, into a file.
+    """Dream a video, or a still, into a file; or make a film of a still.
 
     The target appears under its name when it is whole. A ``KeyboardInterrupt`` ends it properly
     after the last whole frame, and is raised again.
 
     Args:
-        source: path of a video or a picture; ``"-"`` or a binary stream for Y4M or NUT.
+        source: path of a video or a picture; ``"-"`` or a binary stream for Y4M or NUT;
+            ``"noise:640x360"`` for a picture of noise.
         target: path whose suffix chooses the container; ``"-"`` or a binary stream likewise.
-        settings: everything else.
+        settings: everything else; by default those of :func:`vidream.films.usual_preset`.
         progress: called with a :class:`FrameReport` after each frame.
         on_download: called with bytes so far and bytes in all, should weights be downloaded.
+        on_step: called after each gradient step of a film of octaves, whose frames take long, with
+            pixels stepped so far and in all.
 
     Returns:
         The number of frames written.
@@ -187,10 +202,14 @@ def dream_video(
     Raises:
         VidreamError: any of its kinds; its text is one line for the user.
     """
-    settings = settings or Settings()
-    check_target(target, source, settings.write)
-    if is_still(source) and is_still(target):
+    settings = settings or preset_settings(usual_preset(source, target))
+    filmed = makes_film(source, target, settings.film)
+    still = is_pictured(source) and not filmed
+    check_target(target, source, settings.write, still=still)
+    if still:
         return _dream_still(source, target, settings, progress, on_download)
+    if filmed:
+        return _film(source, target, settings, progress, on_download, on_step)
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, settings.read))
         writer = stack.enter_context(open_writer(target, reader.info, settings.write))
@@ -206,7 +225,7 @@ def _dream_still(
     progress: Progress | None,
     on_download: Download | None,
 ) -> int:
-    still = read_still(source, settings.read)
+    still = read_picture(source, settings)
     with Finish(settings.finish) as finish:
         processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
         frames = dream_frames(
@@ -219,6 +238,41 @@ def _dream_still(
     return 1
 
 
+def _film(
+    source: Place,
+    target: Place,
+    settings: Settings,
+    progress: Progress | None,
+    on_download: Download | None,
+    on_step: OnStep | None,
+) -> int:
+    """Make a film of a still, and encode it while it is made."""
+    if settings.finish != FinishSettings():
+        raise SettingsError(
+            "a film of a still is shown as it is dreamed: leave mask, feather, keep-edges, "
+            "keep-color and match-color out"
+        )
+    picture = read_picture(source, settings).image
+    info = plan_film(picture, settings).info
+    depth = queue_depth(info.width, info.height)
+    dream = settings.film.deepened(settings.dream)
+    with open_writer(target, info, settings.write) as writer:
+        processor = load_processor(settings.effect, dream, on_download, settings.style)
+        frames = film_frames(picture, settings, processor=processor, on_step=on_step)
+        with Behind(_put_on(writer), depth) as output:
+            return _write_out(_timed(frames, info.frames), output, writer, progress)
+
+
+def _timed(frames: Iterable[Frame], expected: int | None) -> Iterator[tuple[Frame, FrameReport]]:
+    """Report on the frames of a film; each but the first carries the dream before it."""
+    began = time.perf_counter()
+    for frame in frames:
+        seconds = time.perf_counter() - began
+        carried = frame.index > 0
+        yield frame, FrameReport(frame.index, expected, float(frame.time), seconds, carried)
+        began = time.perf_counter()
+
+
 def _render(
     reader: Reader,
     writer: Writer,
@@ -227,8 +281,7 @@ def _render(
     settings: Settings,
     progress: Progress | None,
 ) -> int:
-    """Run the loop; the writer's file is finished even if the user interrupts it."""
-    done = 0
+    """Run the loop."""
     tracker = make_tracker(settings.dream, processor)
     depth = queue_depth(reader.info.width, reader.info.height)
     with (
@@ -246,17 +299,29 @@ def _render(
                     yield item
 
         dreams = _dream(pictures(), settings.dream, processor, None, finish, reader.info.frames)
-        try:
-            for frame, report in dreams:
-                output.put(frame)
-                done += 1
-                if progress is not None:
-                    progress(report)
-        except KeyboardInterrupt:
-            if done:
-                output.close()
-                writer.finish()
-            raise
+        return _write_out(dreams, output, writer, progress)
+
+
+def _write_out(
+    dreams: Iterable[tuple[Frame, FrameReport]],
+    output: Behind[Frame | AudioPacket],
+    writer: Writer,
+    progress: Progress | None,
+) -> int:
+    """Write dreams as they come; the file is finished even if the user interrupts them."""
+    done = 0
+    try:
+        for frame, report in dreams:
+            output.put(frame)
+            done += 1
+            if progress is not None:
+                progress(report)
+    except KeyboardInterrupt:
+        if done:
+            output.close()
+            writer.finish()
+        raise
+    output.close()
     writer.finish()
     return done
 

@@ -12,6 +12,9 @@ from vidream.settings import Settings
 DEFAULT = "creatures"
 """The preset of who asks for none."""
 
+OCTAVE_FILM = "octave-film"
+"""The preset of who asks for none, and for a film of a still."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -46,6 +49,18 @@ PRESETS: Mapping[str, Preset] = {
     "article": Preset(
         "the VGG19 dream of the article: great eyes in furry rings (needs its weights, 80 MB)",
         {"network": "vgg19", "layers": ("block5_conv1",)},
+    ),
+    # The numbers of the article's film. Its steps are of 0.01 where black to white is 2.
+    OCTAVE_FILM: Preset(
+        "a still's dream growing over five octaves, as in the article (usual for films of stills)",
+        {
+            "animate": True,
+            "octaves": 5,
+            "octave_scale": 1.3,
+            "steps": 200,
+            "step_size": 0.005,
+            "normalize": "std",
+        },
     ),
 }
 

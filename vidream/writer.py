@@ -146,8 +146,16 @@ class Writer(Protocol):
         """Complete the file and give it its name."""
 
 
-def check_target(target: Place, source: Place, settings: WriteSettings) -> None:
+def check_target(
+    target: Place, source: Place, settings: WriteSettings, *, still: bool = False
+) -> None:
     """Find out, before anything slow is done, whether the target can be written.
+
+    Args:
+        target: what is to be written.
+        source: what is read, which must not be the same.
+        settings: codec and quality.
+        still: whether a single picture is written.
 
     Raises:
         OutputError: it cannot.
@@ -157,7 +165,7 @@ def check_target(target: Place, source: Place, settings: WriteSettings) -> None:
     path = Path(os.fspath(target))  # type: ignore[arg-type]
     if path.is_dir():
         raise OutputError(f"{path} is a folder: give the name of a file")
-    if not is_still(target) or not is_still(source):
+    if not still:
         _codec(_container(path), path.name, settings)
     check_place(path, source, overwrite=settings.overwrite)
 

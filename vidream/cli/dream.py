@@ -12,9 +12,10 @@ import click
 from vidream.cli.options import GroupedCommand, option_for, unset, with_options
 from vidream.cli.terminal import Progress, fail, messages, status, stoppable
 from vidream.errors import SettingsError, VidreamError
-from vidream.presets import DEFAULT, PRESETS, preset_settings
+from vidream.presets import DEFAULT, OCTAVE_FILM, PRESETS, preset_settings
 from vidream.settings import (
     DreamSettings,
+    FilmSettings,
     FinishSettings,
     ReadSettings,
     Settings,
@@ -27,6 +28,7 @@ GROUPS: tuple[tuple[str, type], ...] = (
     ("Effect", Settings),
     ("Style, for --effect adain", StyleSettings),
     ("Finish", FinishSettings),
+    ("From a still", FilmSettings),
     ("Input", ReadSettings),
     ("Output", WriteSettings),
 )
@@ -85,8 +87,9 @@ def _presets(_: Any) -> Iterator[str]:
 @click.argument("source", metavar="SOURCE")
 @click.option("-o", "--output", "target", required=True, metavar="TARGET", help="File to write.")
 @click.option(
-    "--preset", default=DEFAULT, show_default=True, type=click.Choice(list(PRESETS)),
-    metavar="NAME", help="What one shall see: see --list-presets.",
+    "--preset", type=click.Choice(list(PRESETS)), metavar="NAME",
+    help="What one shall see: see --list-presets. "
+    f"For a film of octaves: {OCTAVE_FILM}, unless given. [default: {DEFAULT}]",
 )  # fmt: skip
 @with_options(_SETTINGS)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -99,23 +102,34 @@ def _presets(_: Any) -> Iterator[str]:
               callback=_show(_presets), help="List the presets and exit.")  # fmt: skip
 @click.version_option(package_name="vidream")
 def dream(
-    source: str, target: str, preset: str, quiet: bool, verbose: bool, **options: Any
+    source: str, target: str, preset: str | None, quiet: bool, verbose: bool, **options: Any
 ) -> None:
     """Turn a video into a DeepDream that holds still on what it grows on.
 
-    SOURCE is a video, a picture, or - for Y4M or NUT from a pipe. TARGET's suffix chooses what is
-    written: .mp4 .mov .mkv .webm .gif .webp, pictures (frames/%05d.png), or - for a pipe.
+    SOURCE is a video, a picture, noise:WIDTHxHEIGHT, or - for Y4M or NUT from a pipe. TARGET's
+    suffix chooses what is written: .mp4 .mov .mkv .webm .gif .webp, pictures (frames/%05d.png), or
+    - for a pipe. A picture becomes a picture (.png .jpg .webp), or a film: of its dream growing
+    octave by octave or, with --zoom, of an endless zoom into it.
     """
+    from vidream.films import usual_preset  # noqa: PLC0415  (as below)
     from vidream.pipeline import dream_video  # noqa: PLC0415  (torch is slow to import)
 
     given = {name: value for name, value in options.items() if not unset(value)}
     try:
+        preset = preset or usual_preset(source, target, **given)
         settings = preset_settings(preset, **given)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
     with stoppable(), messages(quiet, verbose), Progress(hidden=quiet) as progress:
         try:
-            dream_video(source, target, settings, progress=progress, on_download=progress.download)
+            dream_video(
+                source,
+                target,
+                settings,
+                progress=progress,
+                on_download=progress.download,
+                on_step=progress.step,
+            )
         except VidreamError as error:
             progress.close()
             fail(error)

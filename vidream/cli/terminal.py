@@ -57,6 +57,7 @@ class Progress:
     def __init__(self, *, hidden: bool) -> None:
         self._disable = True if hidden else None  # None: silent when not a terminal
         self._bar: Any = None
+        self._stepping = False
         self.done = 0
         self.expected: int | None = None
 
@@ -72,11 +73,23 @@ class Progress:
 
     def count(self, expected: int | None) -> None:
         """Count a frame, of so many if that is known."""
-        if self.done == 0:
-            self._open(expected, "frame")
         self.done += 1
         self.expected = expected
+        if self._stepping:
+            self._bar.set_description_str(f"frame {self.done} of {expected} ", refresh=False)
+            return
+        if self.done == 1:
+            self._open(expected, "frame")
         self._bar.update(1)
+
+    def step(self, so_far: int, total: int) -> None:
+        """Show how much of the work is done where a single frame takes long."""
+        if not self._stepping:
+            self._stepping = True
+            self._open(
+                total, "", bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+            )
+        self._bar.update(so_far - self._bar.n)
 
     def download(self, so_far: int, total: int | None) -> None:
         """Show how much of the weights is there."""

@@ -1,0 +1,82 @@
+"""The camera of an endless zoom: the same move about the centre of the picture, over and over.
+
+Pure functions on ``[1, C, H, W]`` tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidream.octaves import Size
+
+
+def covering(degrees: float, size: Size) -> float:
+    """Give the least zoom with which a turned picture still covers its frame to the corners."""
+    angle = math.radians(abs(degrees))
+    return math.cos(angle) + max(size) / min(size) * math.sin(angle)
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A move about the centre.
+
+    Args:
+        zoom: factor by which things grow; under 1 they shrink.
+        degrees: by which they turn clockwise.
+    """
+
+    zoom: float = 1.0
+    degrees: float = 0.0
+
+    def move(self, image: Tensor, times: int = 1) -> Tensor:
+        """Give what is seen after so many moves, or before them if ``times`` is negative.
+
+        All of them at once: to resample a picture at each would blur it.
+
+        Args:
+            image: ``[1, C, H, W]`` in [0, 1].
+            times: number of moves.
+
+        Returns:
+            A new tensor of the same shape; what lies outside the image is its reflection.
+        """
+        if self._scale(times) == 1 and self.degrees * times == 0:
+            return image.clone()
+        across, down = self._way_back((image.shape[-2], image.shape[-1]), times, image.device)
+        height, width = image.shape[-2:]
+        grid = torch.stack((across * (2 / width), down * (2 / height)), dim=-1)[None]
+        # Bicubic keeps what the network has drawn; it overshoots at edges, so it is clamped.
+        moved = F.grid_sample(
+            image, grid.to(image.dtype), "bicubic", padding_mode="reflection", align_corners=False
+        )
+        return moved.clamp_(0, 1)
+
+    def depth_inside(self, size: Size, times: int, device: torch.device | str) -> Tensor:
+        """Tell how far inside the image lies what each pixel shows after so many moves.
+
+        Returns:
+            ``[1, 1, H, W]``: distance to the image's border in its own pixels, less than 0 where
+            the pixel shows what is outside.
+        """
+        across, down = self._way_back(size, times, device)
+        height, width = size
+        return torch.minimum(width / 2 - across.abs(), height / 2 - down.abs())[None, None]
+
+    def _scale(self, times: int) -> float:
+        return float(self.zoom**times)
+
+    def _way_back(
+        self, size: Size, times: int, device: torch.device | str
+    ) -> tuple[Tensor, Tensor]:
+        """Give from where each pixel is fetched, right of and below the centre, in pixels."""
+        height, width = size
+        x = torch.arange(width, device=device, dtype=torch.float32) + (0.5 - width / 2)
+        y = torch.arange(height, device=device, dtype=torch.float32)[:, None] + (0.5 - height / 2)
+        angle = math.radians(self.degrees * times)
+        cosine, sine = math.cos(angle) / self._scale(times), math.sin(angle) / self._scale(times)
+        return cosine * x + sine * y, cosine * y - sine * x
