@@ -11,10 +11,8 @@ PACKAGE = Path(vidream.__file__).parent
 
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
-    "errors", "allocator", "settings", "frames", "media", "drafts", "stills", "objectives",
-    "octaves", "filters", "colour",
-    "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
-    "octaves", "filters", "colour",
+    "errors", "allocator", "queues", "settings", "frames", "media", "drafts", "stills",
+    "objectives", "octaves", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "camera", "scenes", "motion", "networks", "survey", "dreamer", "deepening", "presets",
     "temporal", "effects", "processors", "noise", "zoom", "films",

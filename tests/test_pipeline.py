@@ -17,8 +17,8 @@ from vidream import DreamSettings, Frame, Settings, VidreamError, dream_frames, 
 from vidream.errors import SettingsError
 from vidream.flow.estimator import NoFlow
 from vidream.frames import to_picture, to_tensor
-from vidream.pipeline import Behind, ahead, queue_depth
 from vidream.processors import DreamProcessor, load_processor
+from vidream.queues import Behind, ahead, queue_depth
 from vidream.temporal import Start
 
 SMALL = DreamSettings(octaves=1, steps=2, carried_steps=1, jitter=4)

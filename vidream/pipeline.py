@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from vidream.dreamer import choose_device
 from vidream.errors import SettingsError
@@ -29,24 +26,18 @@ from vidream.media import AudioPacket, Place
 from vidream.motion import Motion, MotionTracker
 from vidream.presets import preset_settings
 from vidream.processors import Processor, load_processor
+from vidream.queues import Behind, ahead, queue_depth
 from vidream.reader import Reader, open_reader
 from vidream.settings import DreamSettings, FinishSettings, Settings
 from vidream.stills import write_still
 from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
 from vidream.writer import Writer, check_target, open_writer
 
-Item = TypeVar("Item")
 Followed = tuple[Frame, Motion]
 """A frame, and what is known of it from those before it."""
 
 SPARE_CORE = (os.cpu_count() or 1) > 2
 """Whether motion is followed beside the dreamer: on two cores that only takes turns with it."""
-
-AHEAD = 4
-"""Frames that may wait between two parts: enough to overlap, too few to fill memory."""
-
-AHEAD_BYTES = 2**26
-"""What they may take: two frames of 3840×2160, which is still enough to overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,11 +317,6 @@ def _write_out(
     return done
 
 
-def queue_depth(width: int, height: int) -> int:
-    """Tell how many frames of that size may wait between two parts."""
-    return max(1, min(AHEAD, AHEAD_BYTES // (3 * width * height)))
-
-
 @contextmanager
 def _followed(
     items: Iterable[Frame | AudioPacket], tracker: MotionTracker | None, depth: int
@@ -356,114 +342,3 @@ def _put_on(writer: Writer) -> Callable[[Frame | AudioPacket], None]:
             writer.write(item)
 
     return put
-
-
-class _End:
-    """What a worker sends last: the error that ended it, if any."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-
-
-@contextmanager
-def ahead(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Iterator[Item]]:
-    """Run an iterable in a thread of its own, at most ``depth`` items ahead of its consumer.
-
-    An error in it is raised where its next item was awaited. Leaving the context stops it.
-    """
-    waiting: queue.Queue[Item | _End] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def offer(item: Item | _End) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not offer(item):
-                    return
-            offer(_End())
-        except BaseException as error:
-            offer(_End(error))
-
-    def take() -> Iterator[Item]:
-        while True:
-            item = waiting.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-
-    worker = threading.Thread(target=work, name="vidream-read", daemon=True)
-    worker.start()
-    try:
-        yield take()
-    finally:
-        stopped.set()
-        worker.join()
-
-
-class Behind(Generic[Item]):
-    """Runs a consumer in a thread of its own, at most ``depth`` items behind its producer.
-
-    An error in it is raised at the next :meth:`put`, or at :meth:`close`. Leaving the context
-    normally closes it; leaving it by an exception drops what waits.
-    """
-
-    def __init__(self, consume: Callable[[Item], None], depth: int = AHEAD) -> None:
-        self._consume = consume
-        self._waiting: queue.Queue[Item | _End] = queue.Queue(depth)
-        self._error: BaseException | None = None
-        self._dropping = False
-        self._closed = False
-        self._worker = threading.Thread(target=self._work, name="vidream-write", daemon=True)
-
-    def __enter__(self) -> Behind[Item]:
-        self._worker.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._dropping = True
-            self._join()
-        else:
-            self.close()
-
-    def put(self, item: Item) -> None:
-        """Hand an item over; waits while ``depth`` items wait."""
-        self._raise()
-        self._waiting.put(item)
-
-    def close(self) -> None:
-        """Wait until everything handed over is consumed."""
-        self._join()
-        self._raise()
-
-    def _join(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._waiting.put(_End())
-        self._worker.join()
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            error, self._error = self._error, None
-            self._dropping = True
-            raise error
-
-    def _work(self) -> None:
-        # Keeps taking after an error, so that a producer that waits is never left waiting.
-        while not isinstance(item := self._waiting.get(), _End):
-            if self._dropping or self._error is not None:
-                continue
-            try:
-                self._consume(item)
-            except BaseException as error:
-                self._error = error

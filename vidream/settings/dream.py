@@ -1,0 +1,123 @@
+"""What is dreamed, and how deeply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidream.settings.options import Validated, option
+from vidream.settings.terms import LayerTerm, parse_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DreamSettings(Validated):
+    """What is dreamed, and how deeply."""
+
+    network: str = option("inception", "Network that dreams: see --list-networks.", metavar="NAME")
+    layers: tuple[LayerTerm, ...] = option(
+        (),
+        "Layer whose activations grow: NAME, NAME:WEIGHT or NAME#CHANNEL; may be repeated. "
+        "Unset: the network's own. See --list-layers.",
+        metavar="LAYER",
+        parse=LayerTerm.parse,
+        flag="layer",
+    )
+    objective: str = option(
+        "energy",
+        "What of a layer grows: energy, its mean square, or mean, its mean activation.",
+        choices=("energy", "mean"),
+    )
+    guide: str | None = option(
+        None,
+        "Picture whose features grow instead: each place becomes more like that part of it which "
+        "it is most like already.",
+        metavar="FILE",
+    )
+    weights: str | None = option(None, "Weights file to use for the network.", metavar="FILE")
+    octaves: int = option(
+        4, "Number of sizes to dream at, from small to large.", minimum=1, maximum=16
+    )
+    octave_scale: float = option(
+        1.4, "Ratio of one octave's size to the next.", minimum=1.05, maximum=4
+    )
+    steps: int = option(
+        10, "Gradient steps at each octave of a fresh frame.", minimum=0, maximum=10_000
+    )
+    carried_steps: int = option(
+        1,
+        "Gradient steps at full size on a frame that carries a dream.",
+        minimum=0,
+        maximum=10_000,
+    )
+    weak_steps: int = option(
+        4,
+        "Further steps where the dream of such a frame is weak, as on ground that is new.",
+        minimum=0,
+        maximum=10_000,
+    )
+    step_size: float = option(
+        0.01, "Mean change of a pixel in one step (1 = black to white).", minimum=0, maximum=1
+    )
+    jitter: int = option(
+        8, "Largest random shift before each step, in pixels.", minimum=0, maximum=512
+    )
+    smoothing: float = option(
+        1.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32
+    )
+    normalize: str = option(
+        "mean",
+        "What the gradient is divided by: mean |g| or its deviation.",
+        choices=("mean", "std"),
+    )
+    coherence: float = option(
+        1.0,
+        "How still the dream holds: 0 = every frame its own dream, 1 = as still as it gets.",
+        minimum=0,
+        maximum=1,
+    )
+    carry: float | None = option(
+        None,
+        "Share of the dream that a frame takes over from the one before. Unset: as --coherence.",
+        minimum=0,
+        maximum=1,
+    )
+    flow: str = option(
+        "dis",
+        "Estimator of motion: dis, raft (needs its weights, 4 MB), farneback, none, or a "
+        "plugin's name.",
+        metavar="NAME",
+    )
+    recall: int = option(
+        4,
+        "Older frames kept for ground that is hidden for a moment and comes back, one in 8 frames.",
+        metavar="N",
+        minimum=0,
+        maximum=64,
+    )
+    seed: int = option(0, "Seed of the jitter.", minimum=0, maximum=2**63 - 1)
+    device: str = option("auto", "Where the network runs.", choices=("auto", "cpu", "cuda", "mps"))
+    memory: int | None = option(
+        None,
+        "Most memory to take, as in 4G or 800M: larger frames are dreamed in tiles. Unset: what "
+        "the device has to spare.",
+        metavar="SIZE",
+        parse=parse_bytes,
+        minimum=1,
+    )
+    precision: str = option(
+        "auto",
+        "Numbers that the network computes in: bfloat16 where the device has instructions for it.",
+        choices=("auto", "float32", "bfloat16"),
+    )
+
+    def __post_init__(self) -> None:
+        """Check ranges, and accept layers and memory written as text."""
+        if isinstance(self.memory, str):
+            object.__setattr__(self, "memory", parse_bytes(self.memory))
+        Validated.__post_init__(self)
+        terms = tuple(LayerTerm.parse(t) if isinstance(t, str) else t for t in self.layers)
+        object.__setattr__(self, "layers", terms)
+
+    @property
+    def carried_share(self) -> float:
+        """Share of the dream that a frame takes over from the one before."""
+        return self.coherence if self.carry is None else self.carry
