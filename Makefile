@@ -2,6 +2,7 @@
 # make test   install, run the tests
 # make dreams CLIPS=folder OUT=folder [PRESET=name] [OPTIONS='--width 640'] [-j N]
 #             render every clip of a folder
+# make gallery   make the pictures of docs/gallery.md anew
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +15,7 @@ PRESET ?= creatures
 EXT ?= mp4
 OPTIONS ?=
 
-.PHONY: help install demo test coverage check format bench dreams clean
+.PHONY: help install demo test coverage check format bench dreams gallery clean
 .DELETE_ON_ERROR:
 
 help:
@@ -50,6 +51,11 @@ bench: install
 	$(BIN)/python benchmarks/roundtrip.py
 	$(BIN)/python benchmarks/coherence.py
 	$(BIN)/python benchmarks/speed.py --small
+
+# The commands are those that the gallery shows, so that they are true.
+gallery: install
+	@sed -n 's/^[$$] vidream //p' docs/gallery.md | while read -r arguments; do \
+	echo "vidream $$arguments"; $(VIDREAM) --quiet --overwrite $$arguments || exit 1; done
 
 # Names of clips may hold spaces and quotes, which make's own lists cannot: the clips are a list of
 # NUL-ended lines in a file, and clip-N renders the Nth. A clip is rendered under a hidden name, so
