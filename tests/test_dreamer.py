@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import textured
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from vidream import Dreamer, DreamSettings
-from vidream.dreamer import choose_device, choose_precision
+from vidream.dreamer import choose_device, choose_precision, has_settled
 from vidream.errors import DeviceError, InputError, NetworkError, SettingsError
 from vidream.frames import to_tensor
 from vidream.octaves import resize
@@ -131,6 +133,31 @@ def test_a_guided_dream_grows_like_its_guide(dreamer, guide, image):
     dream, plain = guided.dream(image), dreamer.dream(image)
     assert guided.objective(dream) > 1.25 * guided.objective(image)
     assert guided.objective(dream) > 1.05 * guided.objective(plain)
+
+
+def test_an_octave_is_left_when_its_steps_bring_little(dreamer, image):
+    taken = {}
+    for until in (None, 0.0, 0.05, 1.0):
+        some = Dreamer(replace(dreamer.settings, until=until, steps=12), network=dreamer.network)
+        reports = []
+        dream = some.dream(image, observe=reports.append)
+        taken[until] = [len(report.objectives) for report in reports]
+        assert some.objective(dream) > some.objective(image)
+    assert taken[None] == [12, 12]
+    assert taken[1.0] == [4, 4]
+    assert sum(taken[1.0]) < sum(taken[0.05]) < sum(taken[0.0]) <= 24
+
+
+@given(st.lists(st.floats(0.1, 10), max_size=3), st.floats(0, 1))
+def test_few_steps_tell_nothing(objectives, until):
+    assert not has_settled(objectives, until)
+
+
+@given(st.floats(0.1, 10), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_even_growth_settles_under_its_share(first, growth, until):
+    assume(abs(growth - until) > 1e-6)
+    rising = [first * (1 + growth * step) for step in range(4)]
+    assert has_settled(rising, until) == (growth < until)
 
 
 def test_the_mean_is_raised_too(dreamer, image):

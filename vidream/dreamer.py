@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +19,7 @@ from vidream.settings import DreamSettings, ReadSettings
 from vidream.stills import read_still
 from vidream.survey import Slope, Surveyor
 
+_SETTLING = 3  # steps over which ascent has to stand still
 _GUIDE_SIDE = 512
 """Pixels of a guide's longer side at most: its parts as large as what is to grow of them."""
 
@@ -190,15 +191,20 @@ class Dreamer:
         return self._ascend(start, shifts)[0]
 
     def _ascend(self, image: Tensor, shifts: list[Size]) -> tuple[Tensor, list[Tensor]]:
-        """Take one step for each shift; give the image and the objective before each step."""
-        rising = []
+        """Take one step for each shift; give the image and the objective before each step.
+
+        With ``settings.until`` there are fewer once a step brings next to nothing.
+        """
+        rising: list[Tensor] = []
         for by in shifts:
             slope = self.slope(octaves.shift(image, by))
+            rising.append(slope.objective)
+            if self.settings.until is not None and has_settled(rising, self.settings.until):
+                break
             gradient = octaves.unshift(slope.gradient, by)
             gradient = octaves.smooth(gradient, self.settings.smoothing)
             gradient = octaves.normalize(gradient, self.settings.normalize)
             image = (image + self.settings.step_size * gradient).clamp_(0, 1)
-            rising.append(slope.objective)
         return image, rising
 
     def slope(self, image: Tensor) -> Slope:
@@ -208,6 +214,21 @@ class Dreamer:
     def cells(self, image: Tensor) -> Tensor:
         """Give the energy of each cell of the coarsest layer's grid, ``[B, 1, h, w]``."""
         return self._surveyor.cells(image)
+
+
+def has_settled(objectives: Sequence[Tensor | float], until: float) -> bool:
+    """Tell whether ascent has converged: its last steps rose by less than a share each.
+
+    Over three steps, for the jitter makes single ones rise and fall.
+
+    Args:
+        objectives: before each step so far.
+        until: share of the objective.
+    """
+    if len(objectives) <= _SETTLING:
+        return False
+    before, now = float(objectives[-1 - _SETTLING]), float(objectives[-1])
+    return now - before < _SETTLING * until * abs(before)
 
 
 def choose_device(name: str) -> torch.device:

@@ -42,6 +42,14 @@ class DreamSettings(Validated):
     steps: int = option(
         10, "Gradient steps at each octave of a fresh frame.", minimum=0, maximum=10_000
     )
+    until: float | None = option(
+        None,
+        "Leave an octave of a fresh frame as soon as its steps raise the objective by less than "
+        "this share each, as in 0.001.",
+        metavar="SHARE",
+        minimum=0,
+        maximum=1,
+    )
     carried_steps: int = option(
         1,
         "Gradient steps at full size on a frame that carries a dream.",
