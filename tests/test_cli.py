@@ -201,6 +201,9 @@ def test_what_ends_the_program_leaves_a_file_that_plays(name, clip, tmp_path):
     target = tmp_path / "d.mp4"
     script = (
         "import vidream.cli, vidream.pipeline, os, signal\n"
+        # The tests themselves may run in the background, where these are ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "real = vidream.cli._Progress.__call__\n"
         "def call(self, report):\n"
         "    real(self, report)\n"
