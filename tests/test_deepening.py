@@ -226,7 +226,7 @@ def test_new_ground_everywhere_is_dreamed_as_a_whole(dreamer, deepener, image, l
     deepen(watched, image, fresh(SIZE, 1), levels, frame=1)
     assert set(sizes) == set(dreamer.octave_sizes(SIZE))
     assert sizes[-1] == SIZE
-    assert sizes.count(dreamer.octave_sizes(SIZE)[0]) == dreamer.settings.steps // 2
+    assert sizes.count(dreamer.octave_sizes(SIZE)[0]) == dreamer.settings.steps
 
 
 def test_carried_frames_cost_few_steps(dreamer, wide_dream, entering, wide_levels):
@@ -323,3 +323,16 @@ def test_a_dream_that_loses_on_its_way_is_held_up(dreamer, deepener, image, drea
     without, _ = settled(False)
     assert push > 1
     assert without < with_push < 1.5
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_what_is_carried_in_part_is_brought_back_to_the_level(dreamer, image, share):
+    """As under a coherence of less than 1: all of the frame has lost that much."""
+    deep = changed(dreamer, steps=10)
+    whole = deep.dreamer.dream(image)
+    depth = deep.depth(whole, image)
+    found = image + share * (whole - image)
+    result, _ = deep.deepen(found, image, fresh(SIZE, 1 - share), depth, frame=1)
+    objective = dreamer.objective
+    assert objective(found) < 0.8 * objective(whole)
+    assert objective(result) > 0.9 * objective(whole)

@@ -24,7 +24,7 @@ from vidream.windows import feather, windows
 _PATIENCE = 0.15  # share of a lack of strength that is made up for at the next frame
 _BEFORE = 0.9  # of the level, before the step at full size: the step brings the rest
 _MOST_PUSH = 1.5  # how far above the level a dream may be driven that loses so much on its way
-_MUCH = 0.2  # mean newness from which the whole frame is dreamed at all octaves
+_MUCH = 0.2  # newness from which the whole frame is dreamed at all octaves
 
 _SIDE = 160  # pixels of a window; a batch of this size costs least for each pixel
 _BATCH = 4  # windows that are dreamed side by side
@@ -112,10 +112,12 @@ class Deepener:
         step = _Stepper(self.dreamer, cycle(shifts).__next__)
         levels = tuple(depth.push * level for level in depth.levels)
         dream = held(start, source, depth.spread)
-        dream = self._broadly(dream, float(fresh.mean()), levels, step, frame)
+        # Where coherence is less than whole all of the frame is new by that much.
+        bare = float(fresh.amin())
+        dream = self._broadly(dream, float(fresh.mean()) + bare, levels, step, frame)
         cells = None
         full = self.dreamer.octave_sizes(step.size(dream))[-1]
-        for _ in range(settings.carried_steps):
+        for _ in range(settings.carried_steps + round(settings.steps * bare / 2)):
             dream, cells = step(dream, full, levels[-1])
         if cells is None:
             cells = self.dreamer.cells(octaves.resize(dream, full))
@@ -126,7 +128,7 @@ class Deepener:
     def _broadly(
         self, dream: Tensor, new: float, levels: tuple[float, ...], step: _Stepper, frame: int
     ) -> Tensor:
-        """Deepen the whole frame at the octaves under its own size.
+        """Deepen the whole frame, so much of which is ``new``, at the octaves under its own size.
 
         One octave a frame, in turn, is enough while most of the ground is carried.
         """
