@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -244,3 +245,37 @@ def test_the_progress_of_a_download_and_of_nothing(capsys):
         progress.download(10, 10)
         assert "nothing was written" in progress.how_far("d.mp4")
     assert capsys.readouterr().err == ""
+
+
+def run_python(script, **environment):
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    rest = {name: value for name, value in os.environ.items() if name not in names}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=rest | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+
+def test_help_needs_no_pytorch():
+    assert run_python("import sys, vidream.cli; print('torch' in sys.modules)") == ["False"]
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [
+        ({}, "10000"),
+        ({"GOMP_SPINCOUNT": "5"}, "5"),
+        ({"OMP_WAIT_POLICY": "passive"}, "None"),
+    ],
+)
+def test_threads_that_wait_sleep_soon_unless_told_otherwise(given, spins):
+    script = (
+        "import os, sys, vidream.cli\n"
+        "sys.argv = ['vidream', '--version']\n"
+        "try: vidream.cli.main()\n"
+        "except SystemExit: print(os.environ.get('GOMP_SPINCOUNT'))\n"
+    )
+    assert run_python(script, **given)[-1] == spins

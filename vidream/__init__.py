@@ -4,24 +4,30 @@
 and :class:`Dreamer` from Python.
 """
 
-from vidream.dreamer import Dreamer, OctaveReport
-from vidream.errors import VidreamError
-from vidream.films import film_frames
-from vidream.finish import Finish
-from vidream.frames import Frame
-from vidream.pipeline import FrameReport, dream_frames, dream_video
-from vidream.presets import preset_settings
-from vidream.settings import (
-    DreamSettings,
-    FilmSettings,
-    FinishSettings,
-    LayerTerm,
-    ReadSettings,
-    Settings,
-    StyleSettings,
-    StyleTerm,
-    WriteSettings,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidream.dreamer import Dreamer, OctaveReport
+    from vidream.errors import VidreamError
+    from vidream.films import film_frames
+    from vidream.finish import Finish
+    from vidream.frames import Frame
+    from vidream.pipeline import FrameReport, dream_frames, dream_video
+    from vidream.presets import preset_settings
+    from vidream.settings import (
+        DreamSettings,
+        FilmSettings,
+        FinishSettings,
+        LayerTerm,
+        ReadSettings,
+        Settings,
+        StyleSettings,
+        StyleTerm,
+        WriteSettings,
+    )
 
 __all__ = [
     "DreamSettings",
@@ -44,3 +50,36 @@ __all__ = [
     "film_frames",
     "preset_settings",
 ]
+
+_HOMES = {
+    "DreamSettings": "settings",
+    "Dreamer": "dreamer",
+    "FilmSettings": "settings",
+    "Finish": "finish",
+    "FinishSettings": "settings",
+    "Frame": "frames",
+    "FrameReport": "pipeline",
+    "LayerTerm": "settings",
+    "OctaveReport": "dreamer",
+    "ReadSettings": "settings",
+    "Settings": "settings",
+    "StyleSettings": "settings",
+    "StyleTerm": "settings",
+    "VidreamError": "errors",
+    "WriteSettings": "settings",
+    "dream_frames": "pipeline",
+    "dream_video": "pipeline",
+    "film_frames": "films",
+    "preset_settings": "presets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: PyTorch takes a second, which ``vidream --help`` need not."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"vidream.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
