@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vidream.download import Progress
 from vidream.networks import NetworkSpec
-from vidream.networks.state import read_state
+from vidream.networks.state import read_state, renumbered
 from vidream.weights import State, WeightsFile
 
 CELL = 8
@@ -38,15 +38,8 @@ def build_decoder() -> nn.Sequential:
 
 def _convert(state: State) -> State:
     """Number the tensors of the published file as this network does."""
-    theirs = sorted({int(name.split(".")[0]) for name in state if name[0].isdigit()})
     with torch.device("meta"):
-        parts = build_decoder().named_children()
-    ours = [name for name, part in parts if isinstance(part, nn.Conv2d)]
-    return {
-        f"{name}.{kind}": state[f"{number}.{kind}"]
-        for name, number in zip(ours, theirs, strict=False)
-        for kind in ("weight", "bias")
-    }
+        return renumbered(state, build_decoder())
 
 
 SPEC = NetworkSpec(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidream.download import Progress
 from vidream.errors import WeightsError
@@ -54,6 +54,22 @@ def read_state(
     if spec.keep_converted and located.verified:
         _keep(spec, state)
     return chosen
+
+
+def renumbered(state: State, network: nn.Module) -> State:
+    """Name the tensors of a plain stack's file, which numbers its layers, as a network does.
+
+    Args:
+        state: tensors whose names begin with the number of a layer.
+        network: with the same convolutions, in the same order; whatever lies between them.
+    """
+    theirs = sorted({int(first) for name in state if (first := name.split(".")[0]).isdigit()})
+    ours = [name for name, part in network.named_modules() if isinstance(part, nn.Conv2d)]
+    return {
+        f"{name}.{kind}": state[f"{number}.{kind}"]
+        for name, number in zip(ours, theirs, strict=False)
+        for kind in ("weight", "bias")
+    }
 
 
 def _fitting(spec: NetworkSpec, path: Path, state: State, name: str, like: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vidream.networks.spec import Aliases, NetworkSpec
+from vidream.networks.state import renumbered
 from vidream.settings import LayerTerm
 from vidream.weights import State, WeightsFile
 
@@ -74,15 +75,8 @@ def convert(state: State) -> State:
         return {**state, **own, "preprocess.bias": -mean / std}
     if "0.weight" not in state:
         return state
-    numbers = sorted(int(key.split(".")[0]) for key in state if key.endswith(".weight"))
     with torch.device("meta"):
-        parts = NormalisedVgg().named_modules()
-        ours = [name for name, part in parts if isinstance(part, nn.Conv2d)]
-    return {
-        f"{name}.{kind}": state[f"{number}.{kind}"]
-        for name, number in zip(ours, numbers, strict=False)
-        for kind in ("weight", "bias")
-    }
+        return renumbered(state, NormalisedVgg())
 
 
 SPEC = NetworkSpec(
