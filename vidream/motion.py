@@ -125,11 +125,12 @@ class MotionTracker:
         if before is None:
             return ()
         tracks = [self._track(seen, before)]
+        kept = [older for older in self._kept if older.index != before.index]
+        if not kept:
+            return tuple(tracks)
         small = _halved(seen)
         unknown = 1 - resize(tracks[0].trust, small.size)
-        for older in self._kept:
-            if older.index == before.index:
-                continue
+        for older in kept:
             if float((unknown > _LOST).float().mean()) < _ENOUGH:
                 break
             # What comes back must look as it did: that flow returns too is not asked, as it would
