@@ -12,8 +12,7 @@ from torch import Tensor
 
 from vidream.filters import box_sums
 from vidream.flow import Field
-
-Size = tuple[int, int]
+from vidream.octaves import Size
 
 
 def to_flow(field: Field, device: torch.device | str = "cpu") -> Tensor:
