@@ -23,11 +23,11 @@ from vidream.cli import cli
 from vidream.colour import match_colour, palette
 from vidream.effects import decoder
 from vidream.effects.adain import AdaIn, Scene, Statistics, adain, working_size
-from vidream.effects.style import read_style
 from vidream.errors import InputError, SettingsError, WeightsError
 from vidream.frames import to_tensor
 from vidream.networks import load_network
 from vidream.processors import load_processor
+from vidream.styles import read_style
 from vidream.temporal import DreamState, MotionCarrier, Start
 
 FULL = DreamSettings(precision="float32", device="cpu")

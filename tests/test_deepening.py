@@ -218,7 +218,7 @@ def test_new_ground_everywhere_is_dreamed_as_a_whole(dreamer, deepener, image, l
     sizes = []
 
     class Watched(Dreamer):
-        def slope(self, image):
+        def slope(self, image, beside=None):
             sizes.append(tuple(image.shape[-2:]))
             return super().slope(image)
 
@@ -234,7 +234,7 @@ def test_carried_frames_cost_few_steps(dreamer, wide_dream, entering, wide_level
     work = []
 
     class Watched(Dreamer):
-        def slope(self, image):
+        def slope(self, image, beside=None):
             work.append(math.prod(image.shape[-2:]) / math.prod(WIDE))
             return super().slope(image)
 

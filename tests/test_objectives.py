@@ -89,7 +89,7 @@ def test_parts_add_up_to_the_whole():
         {name: a[:, :, : cut[name]] for name, a in activations.items()},
         {name: a[:, :, cut[name] :] for name, a in activations.items()},
     ]
-    total = sum(float(aim.value(aim.maps(part), [36, 9])) for part in parts)
+    total = sum(float(aim.value(aim.maps(part), {"a": 36, "b": 9})) for part in parts)
     assert total == pytest.approx(float(aim.value(whole)), rel=1e-5)
 
 

@@ -109,7 +109,7 @@ class Deepener:
         device = self.dreamer.device
         start, source, fresh = image.to(device), source.to(device), fresh.to(device)
         shifts = octaves.jitter_shifts(settings.seed, frame, 1024, settings.jitter)
-        step = _Stepper(self.dreamer, cycle(shifts).__next__)
+        step = _Stepper(self.dreamer, source, cycle(shifts).__next__)
         levels = tuple(depth.push * level for level in depth.levels)
         dream = held(start, source, depth.spread)
         # Where coherence is less than whole all of the frame is new by that much.
@@ -157,6 +157,9 @@ class Deepener:
         if not steps or level <= 0 or min(size) < self.dreamer.network.minimum_side:
             return image
         lack = strength.lack(cells, level)
+        if lack.shape[-2:] == (1, 1):
+            # A style is told of all of a frame at once: what lacks it is what is new.
+            lack = fresh
         most = max(1, round(_SHARE * size[0] * size[1] / _SIDE**2))
         side = max(_SIDE, self.dreamer.network.minimum_side)
         found = windows(lack, size, side, _MARGIN, most, _LACKING)
@@ -170,8 +173,10 @@ class Deepener:
             before = torch.cat([image[window.of] for window in found[batch]])
             new = torch.cat([fresh[window.of] for window in found[batch]])
             after = before
+            beside = torch.cat([step.source[window.of] for window in found[batch]])
+            here = replace(step, source=beside)
             for _ in range(steps):
-                after, _ = step(after, step.size(before), _GOAL * level, new)
+                after, _ = here(after, step.size(before), _GOAL * level, new)
             gains = torch.split(after - before, 1)
             for window, weight, gained in zip(found[batch], weights[batch], gains, strict=True):
                 # Where margins overlap each window brings its share.
@@ -181,9 +186,16 @@ class Deepener:
 
 @dataclass(frozen=True, slots=True)
 class _Stepper:
-    """Takes the steps of one frame, each with a jitter of its own."""
+    """Takes the steps of one frame, each with a jitter of its own.
+
+    Args:
+        dreamer: gives the slopes.
+        source: the frame, or parts of it, of the shape of the images: what their content is.
+        next_shift: gives the jitter.
+    """
 
     dreamer: Dreamer
+    source: Tensor
     next_shift: Callable[[], Size]
 
     @staticmethod
@@ -210,7 +222,10 @@ class _Stepper:
         small = octaves.resize(image, octave)
         down, right = self.next_shift()
         by = down % octave[0], right % octave[1]
-        slope = self.dreamer.slope(octaves.shift(small, by))
+        beside = None
+        if self.dreamer.aim.content:
+            beside = octaves.shift(octaves.resize(self.source, octave), by)
+        slope = self.dreamer.slope(octaves.shift(small, by), beside)
         longest = strength.MOST + (0 if fresh is None else _LONGER)
         gain = octaves.unshift(strength.gain(slope.cells, level, octave, longest), by)
         if fresh is not None:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vidream import objectives, octaves
+from vidream import octaves
+from vidream.aims import layers_beside, make_aim
 from vidream.allocator import keep_freed_memory
-from vidream.errors import DeviceError, SettingsError
-from vidream.frames import to_tensor
-from vidream.networks import Network, load_network
-from vidream.objectives import Guide, Objective
+from vidream.errors import DeviceError
+from vidream.networks import Network, find_network, load_network
 from vidream.octaves import Size
-from vidream.settings import DreamSettings, ReadSettings
-from vidream.stills import read_still
+from vidream.settings import DreamSettings, StyleSettings
 from vidream.survey import Slope, Surveyor
 
 _SETTLING = 3  # steps over which ascent has to stand still
-_GUIDE_SIDE = 512
-"""Pixels of a guide's longer side at most: its parts as large as what is to grow of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +46,7 @@ class Dreamer:
 
     Args:
         settings: what to dream and how deeply.
+        style: pictures whose style the dream takes on.
         network: the network to use, in the precision that it is in; by default the one that
             ``settings`` name is loaded.
         on_download: called with bytes so far and bytes in all, should weights be downloaded.
@@ -58,14 +55,15 @@ class Dreamer:
         NetworkError: unknown network, layer or channel.
         WeightsError: the weights cannot be had or do not fit.
         DeviceError: the device is not there.
-        InputError: the guide cannot be read.
-        SettingsError: the guide is too small.
+        InputError: the guide or a style cannot be read.
+        SettingsError: it is too small, or nothing is there to grow.
     """
 
     def __init__(
         self,
         settings: DreamSettings | None = None,
         *,
+        style: StyleSettings | None = None,
         network: Network | None = None,
         on_download: Callable[[int, int | None], None] | None = None,
     ) -> None:
@@ -74,45 +72,21 @@ class Dreamer:
         self.device = choose_device(settings.device)
         if self.device.type == "cpu":
             keep_freed_memory()
+        style = style or StyleSettings()
         if network is None:
             network = load_network(
                 settings.network,
                 [term.layer for term in settings.layers],
+                also=[
+                    t.layer for t in layers_beside(settings, style, find_network(settings.network))
+                ],
                 weights=settings.weights,
                 device=self.device,
                 progress=on_download,
             ).to(choose_precision(settings.precision, self.device))
         self.network = network
-        self.aim = self._aim()
+        self.aim = make_aim(settings, style, network)
         self._surveyor = Surveyor(self.network, self.aim, settings.memory, self.device)
-
-    def _aim(self) -> Objective:
-        """Make the objective that the settings describe."""
-        settings, network = self.settings, self.network
-        given = settings.layers or network.default_layers
-        terms = tuple(replace(term, layer=network.canonical(term.layer)) for term in given)
-        for term in terms:
-            network.check(term)
-        if settings.guide is None:
-            measure = objectives.mean if settings.objective == "mean" else objectives.energy
-            return Objective(terms, (measure,) * len(terms))
-        guide = self._guide(settings.guide)
-        return Objective(
-            terms,
-            tuple(Guide.of(objectives.features(guide[t.layer], t.channel)) for t in terms),
-        )
-
-    def _guide(self, name: str) -> dict[str, Tensor]:
-        """Give the activations of the picture that guides the dream."""
-        picture = read_still(name, ReadSettings(max_side=_GUIDE_SIDE)).image
-        least = self.network.minimum_side
-        if min(picture.shape[:2]) < least:
-            raise SettingsError(
-                f"the guide {name} is {picture.shape[1]}×{picture.shape[0]}: it takes "
-                f"{least} pixels each way to see anything in it"
-            )
-        with torch.no_grad():
-            return self.network.activations(to_tensor(picture, self.device))
 
     def objective(self, image: Tensor) -> Tensor:
         """Give the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor."""
@@ -166,18 +140,19 @@ class Dreamer:
             ground = octaves.resize(start, octave)
             dream = (ground + octaves.resize(detail, octave)).clamp_(0, 1)
             mine = shifts[index * steps : (index + 1) * steps]
-            dream, rising = self._ascend(dream, mine)
+            dream, rising = self._ascend(dream, mine, ground)
             detail = dream - ground
             if observe is not None:
                 observe(OctaveReport(index, octave, tuple(float(o) for o in rising)))
         return (start + octaves.resize(detail, size)).clamp_(0, 1).to(image.device)
 
-    def ascend(self, image: Tensor, shifts: list[Size]) -> Tensor:
+    def ascend(self, image: Tensor, shifts: list[Size], beside: Tensor | None = None) -> Tensor:
         """Take one step for each shift, at the image's own size.
 
         Args:
             image: float ``[1, 3, H, W]`` RGB in [0, 1].
             shifts: jitter of each step, in pixels.
+            beside: the image whose content is to stay, of the same shape; by default ``image``.
 
         Returns:
             A float32 tensor of the same shape, in [0, 1], on the dreamer's device.
@@ -188,32 +163,46 @@ class Dreamer:
         """
         start = image.detach().to(self.device, torch.float32)
         self._surveyor.expect((start.shape[-2], start.shape[-1]))
-        return self._ascend(start, shifts)[0]
+        beside = start if beside is None else beside.to(start)
+        return self._ascend(start, shifts, beside)[0]
 
-    def _ascend(self, image: Tensor, shifts: list[Size]) -> tuple[Tensor, list[Tensor]]:
+    def _ascend(
+        self, image: Tensor, shifts: list[Size], beside: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
         """Take one step for each shift; give the image and the objective before each step.
 
         With ``settings.until`` there are fewer once a step brings next to nothing.
         """
         rising: list[Tensor] = []
-        for by in shifts:
-            slope = self.slope(octaves.shift(image, by))
+        sizes = annealed(self.settings.step_size, self.settings.anneal, len(shifts))
+        for by, step_size in zip(shifts, sizes, strict=True):
+            slope = self.slope(octaves.shift(image, by), octaves.shift(beside, by))
             rising.append(slope.objective)
             if self.settings.until is not None and has_settled(rising, self.settings.until):
                 break
             gradient = octaves.unshift(slope.gradient, by)
             gradient = octaves.smooth(gradient, self.settings.smoothing)
             gradient = octaves.normalize(gradient, self.settings.normalize)
-            image = (image + self.settings.step_size * gradient).clamp_(0, 1)
+            image = (image + step_size * gradient).clamp_(0, 1)
         return image, rising
 
-    def slope(self, image: Tensor) -> Slope:
-        """Give the gradient of the objective at float ``[B, 3, H, W]`` images in [0, 1]."""
-        return self._surveyor.slope(image)
+    def slope(self, image: Tensor, beside: Tensor | None = None) -> Slope:
+        """Give the gradient of the objective at float ``[B, 3, H, W]`` images in [0, 1].
+
+        Args:
+            image: the images.
+            beside: those whose content they are to keep, of the same shape.
+        """
+        return self._surveyor.slope(image, beside)
 
     def cells(self, image: Tensor) -> Tensor:
         """Give the energy of each cell of the coarsest layer's grid, ``[B, 1, h, w]``."""
         return self._surveyor.cells(image)
+
+
+def annealed(first: float, share: float, count: int) -> list[float]:
+    """Give the sizes of ``count`` steps that shrink evenly to a ``share`` of the ``first``."""
+    return [first * (1 - (1 - share) * k / max(1, count - 1)) for k in range(count)]
 
 
 def has_settled(objectives: Sequence[Tensor | float], until: float) -> bool:

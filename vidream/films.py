@@ -301,7 +301,7 @@ def grow(
         dream = ground if dream is None else ground.lerp(resize(dream, size), film.blend)
         shifts = jitter_shifts(dreamer.settings.seed, octave, steps, dreamer.settings.jitter)
         for step, shift in enumerate(shifts, 1):
-            dream = dreamer.ascend(dream, [shift])
+            dream = dreamer.ascend(dream, [shift], beside=ground)
             done += size[0] * size[1]
             if on_step is not None:
                 on_step(done, total)

@@ -1,7 +1,8 @@
 """Objectives: pure functions from activations to the scalar that gradient ascent raises.
 
-Each is the mean of a map over a layer's grid of cells, so that it can be told place by place, and
-added up from parts of an image.
+What grows is the mean of a map over a layer's grid of cells, so that it can be told place by place,
+and added up from parts of an image. Beside it an objective may hold an image to something: to the
+statistics of a picture (:mod:`vidream.likeness`), or to the content of the frame.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidream.likeness import Likeness
 from vidream.settings import LayerTerm
 
 Measure = Callable[[Tensor], Tensor]
@@ -20,6 +22,7 @@ Measure = Callable[[Tensor], Tensor]
 
 _AT_ONCE = 4096  # cells that are matched with a guide at once
 _GUIDE_CELLS = 2048  # of a guide that are matched at most
+_ALIKE = 1e-6  # a loss that is as good as none
 
 
 def energy(activation: Tensor) -> Tensor:
@@ -70,52 +73,104 @@ class Objective:
     Args:
         terms: layers, or single channels of layers, by the network's own names, and their weights.
         measures: what is told of each term's cells; by default :func:`energy` of all.
+        likenesses: statistics of layers that are to become those of pictures.
+        content: layers whose activations are to stay those of the image beside, and their weights.
+        variation: weight of the image's total variation, which is to be low.
     """
 
     terms: tuple[LayerTerm, ...]
     measures: tuple[Measure, ...] = ()
+    likenesses: tuple[Likeness, ...] = ()
+    content: tuple[LayerTerm, ...] = ()
+    variation: float = 0.0
 
-    def maps(self, activations: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Give each term's map, unweighted.
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """All layers that anything is told of."""
+        terms = (*self.terms, *(like.term for like in self.likenesses), *self.content)
+        return tuple(dict.fromkeys(term.layer for term in terms))
+
+    def maps(
+        self, activations: Mapping[str, Tensor], beside: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, ...]:
+        """Give the map of each term and then, with an image beside, of each layer of content.
 
         Args:
             activations: ``[B, C, h, w]`` by layer; ``[B, C]`` from a classifier counts as one cell.
+            beside: those of the images whose content is to stay.
 
         Returns:
-            ``[B, 1, h, w]`` for each term.
+            ``[B, 1, h, w]`` for each, unweighted.
         """
         measures = self.measures or (energy,) * len(self.terms)
-        return tuple(
+        told = tuple(
             measure(features(activations[term.layer], term.channel))
             for term, measure in zip(self.terms, measures, strict=True)
         )
+        return told if beside is None else told + self._changes(activations, beside)
 
-    def value(self, maps: Sequence[Tensor], cells: Sequence[int] | None = None) -> Tensor:
-        """Give the objective, a scalar: the mean over the images.
+    def _changes(
+        self, activations: Mapping[str, Tensor], beside: Mapping[str, Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Tell how far the content is from that of the images beside: the content loss of Gatys."""
+        both = (
+            (features(given[term.layer], term.channel) for given in (activations, beside))
+            for term in self.content
+        )
+        return tuple(energy(now.float() - then.float()) for now, then in both)
+
+    def sums(self, activations: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """Give what :meth:`likeness` needs to know of an image; sums of parts add up to its own."""
+        return tuple(
+            like.sums(features(activations[like.term.layer], like.term.channel))
+            for like in self.likenesses
+        )
+
+    def value(self, maps: Sequence[Tensor], cells: Mapping[str, int] | None = None) -> Tensor:
+        """Give what the maps come to, a scalar: the mean over the images.
 
         Args:
             maps: from :meth:`maps`.
-            cells: how many cells each term's layer has in all, where the maps are only parts.
+            cells: how many cells each layer has in all, where the maps are only parts.
         """
-        total = torch.zeros((), device=maps[0].device)
-        for index, (term, values) in enumerate(zip(self.terms, maps, strict=True)):
-            count = values[0].numel() if cells is None else cells[index]
-            total = total + term.weight * values.sum() / (len(values) * count)
+        total = torch.zeros((), device=maps[0].device if maps else None)
+        weights = [*(t.weight for t in self.terms), *(-t.weight for t in self.content)]
+        # Without an image beside there are no maps of content.
+        for term, weight, values in zip((*self.terms, *self.content), weights, maps, strict=False):
+            count = values[0].numel() if cells is None else cells[term.layer]
+            total = total + weight * values.sum() / (len(values) * count)
         return total
 
-    def local(self, maps: Sequence[Tensor]) -> Tensor:
-        """Give the objective of each cell of the coarsest layer's grid: unnormalised strength.
+    def likeness(self, sums: Sequence[Tensor], cells: Mapping[str, int]) -> Tensor:
+        """Give what the likenesses come to, ``[B]``: 0, or less by how far they are.
 
         Args:
-            maps: from :meth:`maps`.
+            sums: from :meth:`sums`, of whole images.
+            cells: how many cells each layer has.
+        """
+        total = torch.zeros(len(sums[0]) if sums else 1, device=sums[0].device if sums else None)
+        for like, found in zip(self.likenesses, sums, strict=True):
+            total = total - like.term.weight * like.losses(found, cells[like.term.layer])
+        return total
+
+    def local(self, maps: Sequence[Tensor], likeness: Tensor | None = None) -> Tensor:
+        """Give the strength of each cell, unnormalised.
+
+        Args:
+            maps: from :meth:`maps`; what is told of content is no strength.
+            likeness: from :meth:`likeness`, which is told of where there are no terms.
 
         Returns:
-            ``[B, 1, h, w]``. Its mean is :meth:`value`, up to cells that the grids of several
-            layers do not share evenly.
+            ``[B, 1, h, w]`` over the coarsest layer's grid: what the terms come to there. Its mean
+            is :meth:`value`, up to cells that the grids of several layers do not share evenly.
+            Where there are no terms, one cell: one over how far the likenesses are.
         """
-        grid = min((cells.shape[-2:] for cells in maps), key=lambda size: size[0] * size[1])
-        total = torch.zeros((), device=maps[0].device)
-        for term, cells in zip(self.terms, maps, strict=True):
+        if not self.terms and likeness is not None:
+            return 1 / (_ALIKE - likeness).view(-1, 1, 1, 1)
+        told = maps[: len(self.terms)]
+        grid = min((cells.shape[-2:] for cells in told), key=lambda size: size[0] * size[1])
+        total = torch.zeros((), device=told[0].device)
+        for term, cells in zip(self.terms, told, strict=True):
             total = total + term.weight * F.adaptive_avg_pool2d(cells, (grid[0], grid[1]))
         return total
 

@@ -75,14 +75,14 @@ def load_processor(
     on_download: Callable[[int, int | None], None] | None = None,
     style: StyleSettings | None = None,
 ) -> Processor:
-    """Make the processor of that name; ``style`` is for ``adain``.
+    """Make the processor of that name; ``style`` is for the built-in ones.
 
     Raises:
         SettingsError: there is none of that name, or the plugin cannot be loaded.
         VidreamError: whatever the processor itself raises.
     """
     if name == "dream":
-        return DreamProcessor(Dreamer(settings, on_download=on_download))
+        return DreamProcessor(Dreamer(settings, style=style, on_download=on_download))
     if name == "adain":
         return AdaIn(settings, style or StyleSettings(), on_download=on_download)
     plugins = {entry.name: entry for entry in entry_points(group=GROUP)}

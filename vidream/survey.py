@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import EllipsisType
 from typing import TypeVar
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from vidream import memory, tiles
 from vidream.allocator import give_back_freed_memory
 from vidream.errors import DeviceError
+from vidream.likeness import total_variation
 from vidream.networks import Lattice, Network, bytes_per_pixel, find_lattice, grids
 from vidream.objectives import Objective
 from vidream.octaves import Size
@@ -60,6 +62,23 @@ class Slope:
     cells: Tensor = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A tile, and the cells that it answers for.
+
+    Args:
+        outer: what selects all that it looks at from ``[B, C, H, W]``.
+        owned: by layer, what selects its cells among those that it sees, and in all.
+    """
+
+    outer: tuple[EllipsisType, slice, slice]
+    owned: dict[str, tuple[tuple[slice, ...], tuple[slice, ...]]]
+
+    def of(self, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Give those of its activations that it answers for."""
+        return {name: activations[name][mine] for name, (mine, _) in self.owned.items()}
+
+
 class Surveyor:
     """Tells slopes, whole or in tiles, as memory allows.
 
@@ -87,75 +106,138 @@ class Surveyor:
             self._frame = size[0] * size[1]
             self._plans.clear()
 
-    def slope(self, image: Tensor) -> Slope:
+    def slope(self, image: Tensor, beside: Tensor | None = None) -> Slope:
         """Give the slope at float ``[B, 3, H, W]`` images in [0, 1].
+
+        Args:
+            image: the images.
+            beside: those whose content they are to keep, of the same shape.
 
         Raises:
             DeviceError: there is not even memory for tiles.
         """
         image = image.detach()
-        return self._try(image, self._whole, self._in_tiles)
+        beside = beside if self._aim.content else None
+        slope = self._try(
+            image,
+            lambda image: self._whole(image, beside),
+            lambda image, cut: self._in_tiles(image, cut, beside),
+        )
+        return self._smoother(slope, image) if self._aim.variation else slope
 
     def objective(self, image: Tensor) -> Tensor:
-        """Give the objective alone, a scalar; see :meth:`slope`."""
-        return self._try(
-            image,
-            lambda image: self._aim.value(self._maps(image)),
-            lambda image, cut: self._in_tiles(image, cut, gradient=False).objective,
-        )
+        """Give the objective alone, a scalar, but for the content; see :meth:`slope`."""
+        objective = self._glance(image).objective
+        return objective - self._aim.variation * total_variation(image).mean()
 
     def cells(self, image: Tensor) -> Tensor:
         """Give the cells alone, ``[B, 1, h, w]``; see :meth:`slope`."""
+        return self._glance(image).cells
 
-        def whole(image: Tensor) -> Tensor:
-            with torch.no_grad():
-                return self._aim.local(self._maps(image))
-
+    def _glance(self, image: Tensor) -> Slope:
+        """Give a slope whose gradient is not known."""
         return self._try(
-            image, whole, lambda image, cut: self._in_tiles(image, cut, gradient=False).cells
+            image,
+            lambda image: self._whole(image, None, gradient=False),
+            lambda image, cut: self._in_tiles(image, cut, None, gradient=False),
         )
 
-    def _maps(self, image: Tensor) -> tuple[Tensor, ...]:
-        return self._aim.maps(self._network.activations(image))
-
-    def _whole(self, image: Tensor) -> Slope:
+    def _smoother(self, slope: Slope, image: Tensor) -> Slope:
+        """Let the image's total variation have its say; that takes no network, and no tiles."""
         image = image.requires_grad_(True)
         with torch.enable_grad():
-            maps = self._maps(image)
-            objective = self._aim.value(maps)
-            (gradient,) = torch.autograd.grad(objective, image)
-        local = self._aim.local([cells.detach() for cells in maps])
-        return Slope(gradient, objective.detach(), local)
+            rough = self._aim.variation * total_variation(image).mean()
+            (gradient,) = torch.autograd.grad(rough, image)
+        return replace(
+            slope,
+            gradient=slope.gradient - gradient,
+            objective=slope.objective - rough.detach(),
+        )
 
-    def _in_tiles(self, image: Tensor, cut: Sequence[Tile], *, gradient: bool = True) -> Slope:
+    def _whole(self, image: Tensor, beside: Tensor | None, *, gradient: bool = True) -> Slope:
+        image = image.detach().requires_grad_(gradient)
+        kept = None if beside is None else self._activations(beside)
+        with torch.set_grad_enabled(gradient):
+            activations = self._network.activations(image)
+            cells = {layer: activations[layer][0, 0].numel() for layer in self._aim.layers}
+            maps = self._aim.maps(activations, kept)
+            likeness = self._aim.likeness(self._aim.sums(activations), cells)
+            objective = self._aim.value(maps) + likeness.mean()
+            slope = torch.autograd.grad(objective, image)[0] if gradient else torch.zeros(())
+        local = self._aim.local([found.detach() for found in maps], likeness.detach())
+        return Slope(slope, objective.detach(), local)
+
+    def _activations(self, image: Tensor) -> dict[str, Tensor]:
+        """Give what is seen in images that do not change."""
+        with torch.no_grad():
+            return self._network.activations(image)
+
+    def _in_tiles(
+        self,
+        image: Tensor,
+        cut: Sequence[Tile],
+        beside: Tensor | None,
+        *,
+        gradient: bool = True,
+    ) -> Slope:
         """Add up what the tiles tell; without ``gradient`` that is 0."""
-        size = (image.shape[-2], image.shape[-1])
-        total = torch.zeros_like(image) if gradient else torch.zeros(())
-        objective = torch.zeros((), device=image.device)
+        aim, size = self._aim, (image.shape[-2], image.shape[-1])
         whole = grids(self._network, size)
-        terms = self._aim.terms
-        found = [image.new_zeros(len(image), 1, *whole[term.layer]) for term in terms]
-        counts = [math.prod(whole[term.layer]) for term in terms]
-        for tile in cut:
-            owned = {name: self._owned(tile, name, grid, size) for name, grid in whole.items()}
-            if all(_is_empty(of_all) for _, of_all in owned.values()):
-                continue
+        counts = {name: math.prod(grid) for name, grid in whole.items()}
+        parts = self._parts(cut, whole, size)
+        likeness, pulls = self._likeness(image, parts, counts)
+        total = torch.zeros_like(image) if gradient else torch.zeros(())
+        objective = likeness.mean()
+        found = [image.new_zeros(len(image), 1, *whole[term.layer]) for term in aim.terms]
+        for part in parts:
+            kept = None
+            if beside is not None:
+                kept = part.of(self._activations(beside[part.outer]))
             with torch.set_grad_enabled(gradient):
-                part = image[tile.outer].detach().requires_grad_(gradient)
-                activations = self._network.activations(part)
-                mine = {name: activations[name][of_part] for name, (of_part, _) in owned.items()}
-                maps = self._aim.maps(mine)
-                value = self._aim.value(maps, counts)
+                seen = image[part.outer].detach().requires_grad_(gradient)
+                activations = part.of(self._network.activations(seen))
+                maps = aim.maps(activations, kept)
+                value = aim.value(maps, counts)
+                for pull, sums in zip(pulls, aim.sums(activations), strict=True):
+                    value = value + (pull * sums).sum()
                 if gradient:
-                    total[tile.outer] += torch.autograd.grad(value, part)[0]
-            objective += value.detach()
-            for term, into, cells in zip(terms, found, maps, strict=True):
-                into[owned[term.layer][1]] = cells.detach()
+                    total[part.outer] += torch.autograd.grad(value, seen)[0]
+            objective = objective + aim.value([m.detach() for m in maps], counts)
+            for term, into, cells in zip(aim.terms, found, maps, strict=False):
+                into[part.owned[term.layer][1]] = cells.detach()
             # A tile's graph would otherwise live on beside the next one's.
-            del activations, mine, maps, value, part, cells
+            del activations, kept, maps, value, seen
         if self._device.type == "cpu":
             give_back_freed_memory()
-        return Slope(total, objective, self._aim.local(found))
+        return Slope(total, objective, aim.local(found, likeness))
+
+    def _likeness(
+        self, image: Tensor, parts: Sequence[_Part], counts: dict[str, int]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Find out what the likenesses come to, ``[B]``, and how each of their sums should change.
+
+        A picture's statistics are told by all of it at once. But once they are known, so is what
+        each cell does to them: a second look at the tiles can add up gradients.
+        """
+        if not self._aim.likenesses:
+            return torch.zeros(len(image), device=image.device), ()
+        told = [self._aim.sums(part.of(self._activations(image[part.outer]))) for part in parts]
+        sums = [
+            torch.stack(all_parts).sum(0).requires_grad_(True)
+            for all_parts in zip(*told, strict=True)
+        ]
+        with torch.enable_grad():
+            likeness = self._aim.likeness(sums, counts)
+            pulls = torch.autograd.grad(likeness.mean(), sums)
+        return likeness.detach(), pulls
+
+    def _parts(self, cut: Sequence[Tile], whole: Mapping[str, Size], size: Size) -> list[_Part]:
+        """Give the tiles that answer for anything."""
+        parts = (
+            _Part(tile.outer, {name: self._owned(tile, name, whole[name], size) for name in whole})
+            for tile in cut
+        )
+        return [p for p in parts if not all(_is_empty(all_) for _, all_ in p.owned.values())]
 
     def _owned(
         self, tile: Tile, layer: str, grid: Size, size: Size
@@ -172,7 +254,7 @@ class Surveyor:
 
     @cached_property
     def _lattice(self) -> Lattice | None:
-        return find_lattice(self._network, [term.layer for term in self._aim.terms])
+        return find_lattice(self._network, self._aim.layers)
 
     @cached_property
     def _appetite(self) -> float:

@@ -26,7 +26,7 @@ from vidream.settings import (
 GROUPS: tuple[tuple[str, type], ...] = (
     ("Dream", DreamSettings),
     ("Effect", Settings),
-    ("Style, for --effect adain", StyleSettings),
+    ("Style", StyleSettings),
     ("Finish", FinishSettings),
     ("From a still", FilmSettings),
     ("Input", ReadSettings),

@@ -19,11 +19,11 @@ from vidream.allocator import keep_freed_memory
 from vidream.colour import match_colour, palette
 from vidream.dreamer import choose_device, choose_precision
 from vidream.effects.decoder import CELL, load_decoder
-from vidream.effects.style import read_style
 from vidream.errors import SettingsError
 from vidream.networks import Network, load_network
 from vidream.octaves import Size, resize
 from vidream.settings import DreamSettings, StyleSettings
+from vidream.styles import read_style
 from vidream.temporal import Memo, Start
 
 LAYER = "relu4_1"

@@ -67,6 +67,8 @@ def spec(name: str) -> NetworkSpec | None:
         + (f", {accuracy:.1f} % right on ImageNet" if accuracy else ""),
         weights=torchvision_file(weights),
         build=partial(models.get_model, name, weights=None, **_BUILT_WITH.get(name, {})),
+        style_layers=vgg.STYLE_LAYERS if name.startswith("vgg") else (),
+        content_layers=vgg.CONTENT_LAYERS if name.startswith("vgg") else (),
         minimum_side=max(min(weights.meta["min_size"]), 1),
         mean=tuple(transforms.mean),
         std=tuple(transforms.std),

@@ -206,6 +206,11 @@ SPEC = NetworkSpec(
     ),
     build=build,
     layers=(LayerTerm("Mixed_6b"),),
+    style_layers=tuple(
+        LayerTerm(layer)
+        for layer in ("Conv2d_1a_3x3", "Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5b", "Mixed_6a")
+    ),
+    content_layers=(LayerTerm("Mixed_5d"),),
     minimum_side=75,
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),

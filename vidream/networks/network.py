@@ -50,6 +50,7 @@ class Network(nn.Module):
         body: gives the activations of the layers as a tuple.
         layers: canonical names of the layers, in the order in which they run.
         names: other names that they answer to.
+        own: those of the layers that it dreams of unless told otherwise.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class Network(nn.Module):
         body: fx.GraphModule,
         layers: Sequence[str],
         names: Mapping[str, str],
+        own: Sequence[str],
     ) -> None:
         super().__init__()
         self.spec, self.layers, self._names = spec, tuple(layers), dict(names)
+        self._own = tuple(own)
         self.body = body
         # Not buffers, so that a network in half precision still normalises in full.
         std = torch.tensor(spec.std).view(1, 3, 1, 1)
@@ -71,7 +74,7 @@ class Network(nn.Module):
     @property
     def default_layers(self) -> tuple[LayerTerm, ...]:
         """What the network dreams of unless told otherwise, if it was loaded without layers."""
-        return self.spec.layers or tuple(LayerTerm(layer) for layer in self.layers)
+        return self.spec.layers or tuple(LayerTerm(layer) for layer in self._own)
 
     def canonical(self, layer: str) -> str:
         """Give the canonical name of a layer, which is the key of :meth:`activations`.
@@ -212,8 +215,9 @@ def load_network(
     weights: str | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    also: Sequence[str] = (),
 ) -> Network:
-    """Load a network as far as the deepest of ``layers``.
+    """Load a network as far as the deepest of its layers that are named.
 
     Args:
         name: as in :func:`network_names`.
@@ -221,6 +225,7 @@ def load_network(
         weights: weights file to use instead of the network's own.
         device: where to put it.
         progress: told of a download of the weights: bytes so far, and in all if known.
+        also: layers that are wanted beside those, likewise.
 
     Raises:
         NetworkError: there is no such network or layer.
@@ -229,8 +234,9 @@ def load_network(
     spec = find_network(name)
     traced = _trace(spec)
     names = _names(spec, traced)
-    asked = list(layers or ()) or _own_layers(spec, traced)
-    wanted = _in_order(traced, [_canonical(spec, traced, names, layer) for layer in asked])
+    own = list(layers or ()) or _own_layers(spec, traced)
+    own, beside = ([_canonical(spec, traced, names, layer) for layer in few] for few in (own, also))
+    wanted = _in_order(traced, [*own, *beside])
     body = graph.cut(traced, wanted)
     state = read_state(spec, body.state_dict(), weights, progress)
     body.load_state_dict(state, strict=False, assign=True)
@@ -238,7 +244,7 @@ def load_network(
     rewrite(body)
     graph.guard_in_place(body)
     known = {name: layer for name, layer in names.items() if layer in wanted}
-    network = Network(spec, body, wanted, known)
+    network = Network(spec, body, wanted, known, _in_order(traced, own))
     network.to(memory_format=torch.channels_last)
     return network.to(device)
 

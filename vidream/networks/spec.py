@@ -29,6 +29,8 @@ class NetworkSpec:
         build: makes the network with any weights. It takes normalised images ``[B, 3, H, W]`` of
             any size, and torch.fx must be able to trace it.
         layers: what it dreams of unless told otherwise; empty for one that is chosen by depth.
+        style_layers: what it sees the style of pictures in; empty if that has to be said.
+        content_layers: what it sees their content in, likewise.
         minimum_side: side in pixels of the smallest image that the whole network takes.
         mean: what is subtracted from R, G and B in [0, 1].
         std: what they are then divided by.
@@ -45,6 +47,8 @@ class NetworkSpec:
     weights: WeightsFile
     build: Callable[[], nn.Module]
     layers: tuple[LayerTerm, ...] = ()
+    style_layers: tuple[LayerTerm, ...] = ()
+    content_layers: tuple[LayerTerm, ...] = ()
     minimum_side: int = 32
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)

@@ -11,6 +11,11 @@ from vidream.settings import LayerTerm
 from vidream.weights import State, WeightsFile
 
 _WIDTHS = (64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512, 512, 512, 512)
+STYLE_LAYERS = tuple(LayerTerm(f"relu{block}_1") for block in range(1, 6))
+"""Layers of Gatys et al. 2016, block1_conv1 to block5_conv1, which every VGG has."""
+
+CONTENT_LAYERS = (LayerTerm("relu5_2"),)
+
 _POOL_AFTER = (2, 4, 8, 12, 16)  # convolutions
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -91,6 +96,8 @@ SPEC = NetworkSpec(
     ),
     build=NormalisedVgg,
     layers=(LayerTerm("relu5_1"),),
+    style_layers=STYLE_LAYERS,
+    content_layers=CONTENT_LAYERS,
     aliases=aliases,
     convert=convert,
 )

@@ -56,8 +56,8 @@ class Settings(Validated):
     def __post_init__(self) -> None:
         """Check that a style has an effect that takes it."""
         Validated.__post_init__(self)
-        if self.style.styles and self.effect != "adain":
-            raise SettingsError("a style is for the effect adain: add --effect adain")
+        if self.style.styles and self.effect not in ("dream", "adain"):
+            raise SettingsError(f"the effect {self.effect} takes no style: leave it out")
 
     def updated(self, **values: Any) -> Self:
         """Give a copy with the named settings changed, whichever part they belong to.

@@ -23,14 +23,40 @@ class DreamSettings(Validated):
     )
     objective: str = option(
         "energy",
-        "What of a layer grows: energy, its mean square, or mean, its mean activation.",
-        choices=("energy", "mean"),
+        "What of a layer grows: energy, its mean square, mean, its mean activation, or none, for "
+        "a style alone.",
+        choices=("energy", "mean", "none"),
     )
     guide: str | None = option(
         None,
         "Picture whose features grow instead: each place becomes more like that part of it which "
         "it is most like already.",
         metavar="FILE",
+    )
+    guide_by: str = option(
+        "match",
+        "How it does so: match, each place for itself, or statistics, all places together: mean "
+        "and deviation of what layers see become the guide's.",
+        choices=("match", "statistics"),
+    )
+    content_weight: float = option(
+        0.0,
+        "How much it counts that layers see in the dream what they see in the frame.",
+        metavar="WEIGHT",
+        minimum=0,
+    )
+    content_layers: tuple[LayerTerm, ...] = option(
+        (),
+        "These layers; written as --layer. Unset: the network's own.",
+        metavar="LAYER",
+        parse=LayerTerm.parse,
+        flag="content-layer",
+    )
+    total_variation: float = option(
+        0.0,
+        "How much it counts that neighbouring pixels are alike.",
+        metavar="WEIGHT",
+        minimum=0,
     )
     weights: str | None = option(None, "Weights file to use for the network.", metavar="FILE")
     octaves: int = option(
@@ -64,6 +90,12 @@ class DreamSettings(Validated):
     )
     step_size: float = option(
         0.01, "Mean change of a pixel in one step (1 = black to white).", minimum=0, maximum=1
+    )
+    anneal: float = option(
+        1.0,
+        "Size of an octave's last step on a fresh frame, over that of its first.",
+        minimum=0,
+        maximum=1,
     )
     jitter: int = option(
         8, "Largest random shift before each step, in pixels.", minimum=0, maximum=512
@@ -122,8 +154,9 @@ class DreamSettings(Validated):
         if isinstance(self.memory, str):
             object.__setattr__(self, "memory", parse_bytes(self.memory))
         Validated.__post_init__(self)
-        terms = tuple(LayerTerm.parse(t) if isinstance(t, str) else t for t in self.layers)
-        object.__setattr__(self, "layers", terms)
+        for name in ("layers", "content_layers"):
+            terms = (LayerTerm.parse(t) if isinstance(t, str) else t for t in getattr(self, name))
+            object.__setattr__(self, name, tuple(terms))
 
     @property
     def carried_share(self) -> float:

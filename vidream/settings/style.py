@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidream.settings.options import Validated, option
-from vidream.settings.terms import StyleTerm
+from vidream.settings.terms import LayerTerm, StyleTerm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StyleSettings(Validated):
-    """Which style frames are painted in, by the effect ``adain``."""
+    """Which style frames are painted in by the effect ``adain``, or dreams take on."""
 
     styles: tuple[StyleTerm, ...] = option(
         (),
@@ -19,8 +19,28 @@ class StyleSettings(Validated):
         parse=StyleTerm.parse,
         flag="style",
     )
+    style_weight: float = option(
+        1.0,
+        "For dream: how much the style counts beside what grows.",
+        metavar="WEIGHT",
+        minimum=0,
+    )
+    style_layers: tuple[LayerTerm, ...] = option(
+        (),
+        "For dream: layer that the style is seen in, NAME or NAME:WEIGHT; may be repeated. Unset: "
+        "the network's own.",
+        metavar="LAYER",
+        parse=LayerTerm.parse,
+        flag="style-layer",
+    )
+    style_match: str = option(
+        "gram",
+        "For dream: what of these layers becomes the style's: gram, which channels are active "
+        "together, or adain, mean and deviation of each.",
+        choices=("gram", "adain"),
+    )
     style_strength: float = option(
-        1.0, "How much of the style: 0 = none, 1 = all of it.", minimum=0, maximum=1
+        1.0, "For adain: how much of the style, 0 = none, 1 = all of it.", minimum=0, maximum=1
     )
     style_size: int = option(
         512,
@@ -31,14 +51,14 @@ class StyleSettings(Validated):
     )
     content_size: int | None = option(
         None,
-        "Shorter side at which frames are painted, at most: smaller is faster and gives broader "
-        "strokes. Unset: half of the frame's own, but from 128 to 512.",
+        "For adain: shorter side at which frames are painted, at most: smaller is faster and gives "
+        "broader strokes. Unset: half of the frame's own, but from 128 to 512.",
         metavar="PIXELS",
         minimum=16,
         maximum=4096,
     )
     preserve_color: bool = option(
-        False, "Match the colours of the style to those of each scene's first frame."
+        False, "For adain: match the colours of the style to those of each scene's first frame."
     )
 
     def __post_init__(self) -> None:
@@ -46,3 +66,5 @@ class StyleSettings(Validated):
         Validated.__post_init__(self)
         terms = tuple(StyleTerm.parse(t) if isinstance(t, str) else t for t in self.styles)
         object.__setattr__(self, "styles", terms)
+        layers = tuple(LayerTerm.parse(t) if isinstance(t, str) else t for t in self.style_layers)
+        object.__setattr__(self, "style_layers", layers)

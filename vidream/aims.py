@@ -1,0 +1,149 @@
+"""Aims: the objective that settings describe, with the pictures that they name looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vidream import objectives
+from vidream.errors import SettingsError
+from vidream.frames import to_tensor
+from vidream.likeness import MOMENTS, STATISTICS, Likeness
+from vidream.networks import Network, NetworkSpec
+from vidream.objectives import Guide, Measure, Objective
+from vidream.settings import DreamSettings, LayerTerm, ReadSettings, StyleSettings
+from vidream.stills import read_still
+from vidream.styles import read_style
+
+_GUIDE_SIDE = 512
+"""Pixels of a guide's longer side at most: its parts as large as what is to grow of them."""
+
+_MEASURES: dict[str, Measure] = {"energy": objectives.energy, "mean": objectives.mean}
+
+
+def layers_beside(
+    dream: DreamSettings, style: StyleSettings, spec: NetworkSpec
+) -> tuple[LayerTerm, ...]:
+    """Give the layers that a network must be loaded with, beside those that grow.
+
+    Raises:
+        SettingsError: the network has none that are usual for what is asked.
+    """
+    return (*_style_layers(style, spec), *_content_layers(dream, spec))
+
+
+def make_aim(dream: DreamSettings, style: StyleSettings, network: Network) -> Objective:
+    """Make the objective that settings describe.
+
+    Args:
+        dream: what grows, and what is kept.
+        style: pictures whose style is taken on.
+        network: loaded with all layers that they name.
+
+    Raises:
+        NetworkError: unknown layer or channel.
+        InputError: a picture cannot be read.
+        SettingsError: a guide is too small, or nothing is there to grow.
+    """
+    grown = _grown(dream, network)
+    likenesses: tuple[Likeness, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    if dream.guide is not None:
+        seen = _look(_guide(dream.guide, network), grown, network)
+        if dream.guide_by == "statistics":
+            likenesses = tuple(
+                Likeness.to(t, MOMENTS, [a], [1.0]) for t, a in zip(grown, seen, strict=True)
+            )
+            grown = ()
+        else:
+            measures = tuple(Guide.of(activation) for activation in seen)
+    elif grown:
+        measures = (_MEASURES[dream.objective],) * len(grown)
+    likenesses += _style(style, network)
+    if not grown and not likenesses:
+        raise SettingsError("nothing is there to grow: give a --style, or another --objective")
+    content = _known(_content_layers(dream, network.spec), network)
+    return Objective(grown, measures, likenesses, content, dream.total_variation)
+
+
+def _grown(dream: DreamSettings, network: Network) -> tuple[LayerTerm, ...]:
+    """Give the layers that grow, by the network's own names."""
+    if dream.objective == "none" and dream.guide is None:
+        if dream.layers:
+            raise SettingsError("layer says what grows, objective none that nothing does")
+        return ()
+    return _known(dream.layers or network.default_layers, network)
+
+
+def _known(terms: Sequence[LayerTerm], network: Network) -> tuple[LayerTerm, ...]:
+    """Give terms by the network's own names, and checked."""
+    known = tuple(replace(term, layer=network.canonical(term.layer)) for term in terms)
+    for term in known:
+        network.check(term)
+    return known
+
+
+def _look(picture: Tensor, terms: Sequence[LayerTerm], network: Network) -> list[Tensor]:
+    """Give what each term looks at in a picture, ``[1, C, h, w]``."""
+    with torch.no_grad():
+        seen = network.activations(picture.to(network.device))
+    return [objectives.features(seen[term.layer], term.channel) for term in terms]
+
+
+def _guide(name: str, network: Network) -> Tensor:
+    """Give the picture that guides the dream, ``[1, 3, H, W]``."""
+    picture = read_still(name, ReadSettings(max_side=_GUIDE_SIDE)).image
+    least = network.minimum_side
+    if min(picture.shape[:2]) < least:
+        raise SettingsError(
+            f"the guide {name} is {picture.shape[1]}×{picture.shape[0]}: it takes "
+            f"{least} pixels each way to see anything in it"
+        )
+    return to_tensor(picture)
+
+
+def _style(style: StyleSettings, network: Network) -> tuple[Likeness, ...]:
+    """Aim at the style of pictures; the weights of the layers count by their share."""
+    if not style.styles or not style.style_weight:
+        return ()
+    terms = _known(_style_layers(style, network.spec), network)
+    pictures = [read_style(term.path, style.style_size) for term in style.styles]
+    seen = [_look(picture, terms, network) for picture in pictures]
+    share = style.style_weight / sum(term.weight for term in terms)
+    return tuple(
+        Likeness.to(
+            replace(term, weight=share * term.weight),
+            STATISTICS[style.style_match],
+            activations,
+            [picture.weight for picture in style.styles],
+        )
+        for term, *activations in zip(terms, *seen, strict=True)
+    )
+
+
+def _style_layers(style: StyleSettings, spec: NetworkSpec) -> tuple[LayerTerm, ...]:
+    if not style.styles or not style.style_weight:
+        return ()
+    return _usual(style.style_layers, spec.style_layers, spec, "style-layer")
+
+
+def _content_layers(dream: DreamSettings, spec: NetworkSpec) -> tuple[LayerTerm, ...]:
+    if not dream.content_weight:
+        return ()
+    terms = _usual(dream.content_layers, spec.content_layers, spec, "content-layer")
+    share = dream.content_weight / sum(term.weight for term in terms)
+    return tuple(replace(term, weight=share * term.weight) for term in terms)
+
+
+def _usual(
+    given: tuple[LayerTerm, ...], own: tuple[LayerTerm, ...], spec: NetworkSpec, option: str
+) -> tuple[LayerTerm, ...]:
+    if given or own:
+        return given or own
+    raise SettingsError(
+        f"{spec.name} has no usual layers for it: name some with --{option}, "
+        f"see --list-layers {spec.name}"
+    )
