@@ -13,10 +13,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vidream import Dreamer, DreamSettings
-from vidream.dreamer import choose_device, choose_precision, has_settled
+from vidream import Dreamer, DreamSettings, StyleSettings
+from vidream.dreamer import annealed, choose_device, choose_precision, has_settled
 from vidream.errors import DeviceError, InputError, NetworkError, SettingsError
 from vidream.frames import to_tensor
+from vidream.likeness import total_variation
 from vidream.octaves import resize
 from vidream.presets import PRESETS, preset_settings
 
@@ -165,6 +166,75 @@ def test_the_mean_is_raised_too(dreamer, image):
     activation = dreamer.network.activations(image)["Mixed_6b"]
     assert float(even.objective(image)) == pytest.approx(float(activation.mean()), rel=1e-3)
     assert even.objective(even.dream(image)) > 1.5 * even.objective(image)
+
+
+def styled(dreamer, picture, style_settings=None, **settings):
+    """A dreamer that takes on a style with the shallow layers of the default network."""
+    style = StyleSettings(styles=(picture,), style_size=150, **(style_settings or {}))
+    return Dreamer(replace(dreamer.settings, **settings), style=style)
+
+
+@pytest.mark.parametrize("match", ["gram", "adain"])
+def test_a_dream_takes_on_a_style(dreamer, tmp_path, image, match):
+    settings = {"objective": "none", "step_size": 0.03, "smoothing": 0.5, "steps": 12}
+    path = tmp_path / "stripes.png"
+    stripes = np.zeros((150, 200, 3), np.uint8)
+    stripes[:, ::8] = stripes[:, 1::8] = stripes[:, 2::8] = (255, 40, 0)
+    Image.fromarray(stripes).save(path)
+    alike = styled(dreamer, str(path), {"style_match": match}, **settings)
+    assert alike.objective(alike.dream(image)) > 0.5 * alike.objective(image)  # both are negative
+
+
+def test_content_holds_a_dream_back(dreamer, guide, image):
+    def away(weight):
+        some = styled(dreamer, guide, objective="none", content_weight=weight)
+        seen = [some.network.activations(x)["Mixed_5d"] for x in (image, some.dream(image))]
+        return float((seen[1] - seen[0]).square().mean())
+
+    assert away(10.0) < 0.7 * away(0.01)
+
+
+def test_a_style_beside_what_grows(dreamer, guide, image):
+    """Both have their say: each is better than without it."""
+    both = styled(dreamer, guide)
+    alone = styled(dreamer, guide, {"style_weight": 1e-6})
+    dreams = [d.dream(image) for d in (both, alone)]
+    assert dreamer.objective(dreams[0]) > 1.2 * dreamer.objective(image)
+    assert both.objective(dreams[0]) > both.objective(dreams[1])
+
+
+def test_total_variation_smooths(dreamer, image):
+    smooth = Dreamer(replace(dreamer.settings, total_variation=300.0), network=dreamer.network)
+    rough = [float(total_variation(d.dream(image))) for d in (smooth, dreamer)]
+    assert rough[0] < 0.8 * rough[1]
+
+
+def test_a_guide_by_its_statistics(dreamer, guide, image):
+    by = Dreamer(
+        replace(dreamer.settings, guide=guide, guide_by="statistics"), network=dreamer.network
+    )
+    assert by.aim.terms == ()
+    assert by.objective(by.dream(image)) > 0.8 * by.objective(image)  # both are negative
+    assert by.objective(by.dream(image)) > by.objective(dreamer.dream(image))
+
+
+def test_steps_shrink_evenly():
+    assert annealed(0.1, 1.0, 3) == [0.1] * 3
+    assert annealed(0.1, 0.5, 3) == pytest.approx([0.1, 0.075, 0.05])
+    assert annealed(0.1, 0.5, 1) == [0.1]
+    assert annealed(0.1, 0.5, 0) == []
+
+
+def test_nothing_to_grow(dreamer):
+    with pytest.raises(SettingsError, match="--style"):
+        Dreamer(replace(dreamer.settings, objective="none"), network=dreamer.network)
+    with pytest.raises(SettingsError, match="objective none"):
+        Dreamer(DreamSettings(objective="none", layers=("Mixed_5b",)), network=dreamer.network)
+
+
+def test_a_network_without_usual_layers_of_style(guide):
+    with pytest.raises(SettingsError, match="--style-layer"):
+        Dreamer(DreamSettings(network="resnet18"), style=StyleSettings(styles=(guide,)))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vidream import Dreamer, DreamSettings, memory
+from vidream import Dreamer, DreamSettings, StyleSettings, memory
 from vidream.errors import DeviceError
 from vidream.frames import to_tensor
 from vidream.networks import bytes_per_pixel, find_lattice, grids
@@ -207,6 +207,33 @@ def test_a_guided_dream_in_tiles(shallow, tmp_path):
     image = picture(230, 300)
     assert len(tiled(guided, 1)._surveyor._plan(image)) > 1
     assert_equal_slopes(tiled(guided, 1).slope(image), guided.slope(image))
+
+
+@pytest.mark.parametrize("objective", ["none", "energy"])
+@pytest.mark.parametrize("match", ["gram", "adain"])
+def test_style_content_and_variation_in_tiles(tmp_path, objective, match):
+    path = tmp_path / "style.png"
+    Image.fromarray(textured(90, 120, seed=9)).save(path)
+    layers = ("Conv2d_1a_3x3", "Mixed_5b:0.5")
+    settings = DreamSettings(
+        layers=() if objective == "none" else ("Mixed_5b",),
+        objective=objective,
+        content_weight=0.1,
+        content_layers=("Conv2d_4a_3x3",),
+        total_variation=2.0,
+        precision="float32",
+    )
+    style = StyleSettings(
+        styles=(str(path),), style_layers=layers, style_match=match, style_size=90
+    )
+    styled = Dreamer(settings, style=style)
+    small = Dreamer(settings, style=style, network=styled.network)
+    small._surveyor._most = 1
+    image, beside = picture(230, 300), picture(230, 300).flip(-1)
+    assert len(small._surveyor._plan(image)) > 1
+    assert_equal_slopes(small.slope(image, beside), styled.slope(image, beside))
+    assert float(small.objective(image)) == pytest.approx(float(styled.objective(image)), rel=1e-4)
+    assert torch.allclose(small.cells(image), styled.cells(image), rtol=1e-3)
 
 
 def test_layers_of_different_strides_and_single_channels(dreamer):

@@ -24,15 +24,26 @@ _GUIDE_SIDE = 512
 _MEASURES: dict[str, Measure] = {"energy": objectives.energy, "mean": objectives.mean}
 
 
-def layers_beside(
+def layers_to_load(
     dream: DreamSettings, style: StyleSettings, spec: NetworkSpec
-) -> tuple[LayerTerm, ...]:
-    """Give the layers that a network must be loaded with, beside those that grow.
+) -> tuple[list[str], list[str]]:
+    """Give the layers that a network must be loaded with.
+
+    Returns:
+        Those that grow, none for the network's own; and those that are looked at beside them.
 
     Raises:
         SettingsError: the network has none that are usual for what is asked.
     """
-    return (*_style_layers(style, spec), *_content_layers(dream, spec))
+    grown = [term.layer for term in dream.layers]
+    beside = [t.layer for t in (*_style_layers(style, spec), *_content_layers(dream, spec))]
+    if _grows(dream):
+        return grown, beside
+    return beside, []
+
+
+def _grows(dream: DreamSettings) -> bool:
+    return dream.objective != "none" or dream.guide is not None
 
 
 def make_aim(dream: DreamSettings, style: StyleSettings, network: Network) -> Objective:
@@ -71,7 +82,7 @@ def make_aim(dream: DreamSettings, style: StyleSettings, network: Network) -> Ob
 
 def _grown(dream: DreamSettings, network: Network) -> tuple[LayerTerm, ...]:
     """Give the layers that grow, by the network's own names."""
-    if dream.objective == "none" and dream.guide is None:
+    if not _grows(dream):
         if dream.layers:
             raise SettingsError("layer says what grows, objective none that nothing does")
         return ()

@@ -8,6 +8,7 @@ shot converges, and nothing burns in. Where it is farthest from it, windows get 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
@@ -198,6 +199,12 @@ class _Stepper:
     source: Tensor
     next_shift: Callable[[], Size]
 
+    @property
+    def step_size(self) -> float:
+        """Between the first and the last of a dream from scratch, which is half way done."""
+        settings = self.dreamer.settings
+        return settings.step_size * math.sqrt(settings.anneal)
+
     @staticmethod
     def size(image: Tensor) -> Size:
         """Give the height and width."""
@@ -231,6 +238,10 @@ class _Stepper:
         if fresh is not None:
             gain = gain.minimum(strength.MOST + _LONGER * fresh)
         gradient = octaves.smooth(octaves.unshift(slope.gradient, by), settings.smoothing)
-        step = gain * octaves.normalize_locally(gradient, settings.normalize)
-        detail = octaves.resize(settings.step_size * step, self.size(image))
+        if self.dreamer.aim.terms:
+            step = gain * octaves.normalize_locally(gradient, settings.normalize)
+        else:
+            # What is told of all of a frame has steep places and level ones.
+            step = gain * octaves.normalize(gradient, settings.normalize)
+        detail = octaves.resize(self.step_size * step, self.size(image))
         return (image + detail).clamp_(0, 1), slope.cells

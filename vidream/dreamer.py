@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vidream import octaves
-from vidream.aims import layers_beside, make_aim
+from vidream.aims import layers_to_load, make_aim
 from vidream.allocator import keep_freed_memory
 from vidream.errors import DeviceError
 from vidream.networks import Network, find_network, load_network
@@ -74,15 +74,14 @@ class Dreamer:
             keep_freed_memory()
         style = style or StyleSettings()
         if network is None:
+            layers, also = layers_to_load(settings, style, find_network(settings.network))
             network = load_network(
                 settings.network,
-                [term.layer for term in settings.layers],
-                also=[
-                    t.layer for t in layers_beside(settings, style, find_network(settings.network))
-                ],
+                layers,
                 weights=settings.weights,
                 device=self.device,
                 progress=on_download,
+                also=also,
             ).to(choose_precision(settings.precision, self.device))
         self.network = network
         self.aim = make_aim(settings, style, network)

@@ -50,6 +50,23 @@ PRESETS: Mapping[str, Preset] = {
         "the VGG19 dream of the article: great eyes in furry rings (needs its weights, 80 MB)",
         {"network": "vgg19", "layers": ("block5_conv1",)},
     ),
+    # The terms of the article, with weights for losses that are relative to the style's.
+    "painted": Preset(
+        "the frame painted anew with what the --style pictures show (needs vgg19, 80 MB)",
+        {
+            "network": "vgg19",
+            "objective": "none",
+            "style_size": 256,
+            "content_weight": 0.005,
+            "total_variation": 3.0,
+            "octaves": 3,
+            "octave_scale": 1.6,
+            "steps": 100,
+            "step_size": 0.03,
+            "anneal": 0.05,
+            "smoothing": 0.5,
+        },
+    ),
     # The numbers of the article's film. Its steps are of 0.01 where black to white is 2.
     OCTAVE_FILM: Preset(
         "a still's dream growing over five octaves, as in the article (usual for films of stills)",

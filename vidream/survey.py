@@ -234,7 +234,10 @@ class Surveyor:
     def _parts(self, cut: Sequence[Tile], whole: Mapping[str, Size], size: Size) -> list[_Part]:
         """Give the tiles that answer for anything."""
         parts = (
-            _Part(tile.outer, {name: self._owned(tile, name, whole[name], size) for name in whole})
+            _Part(
+                tile.outer,
+                {name: self._owned(tile, name, whole[name], size) for name in self._aim.layers},
+            )
             for tile in cut
         )
         return [p for p in parts if not all(_is_empty(all_) for _, all_ in p.owned.values())]
