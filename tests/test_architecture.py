@@ -16,7 +16,8 @@ ORDER = [
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "camera", "scenes", "motion", "networks", "survey", "aims", "dreamer", "deepening", "presets",
     "temporal", "effects", "processors", "noise", "zoom", "films",
-    "reader", "writer", "masks", "finish", "pipeline", "measure", "plot", "cli", "__main__",
+    "reader", "writer", "companion", "masks", "finish", "pipeline", "measure", "plot", "cli",
+    "__main__",
 ]  # fmt: skip
 
 
