@@ -12,11 +12,12 @@ PACKAGE = Path(vidream.__file__).parent
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
     "errors", "allocator", "queues", "settings", "frames", "media", "drafts", "stills",
+    "reader", "sound", "timeline",
     "likeness", "objectives", "octaves", "styles", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "camera", "scenes", "motion", "networks", "survey", "aims", "dreamer", "deepening", "presets",
     "temporal", "effects", "processors", "noise", "zoom", "films",
-    "reader", "writer", "companion", "masks", "finish", "pipeline", "measure", "plot", "cli",
+    "writer", "companion", "masks", "finish", "pipeline", "measure", "plot", "cli",
     "__main__",
 ]  # fmt: skip
 
@@ -48,7 +49,7 @@ def test_dependencies_point_one_way():
 
 def test_heavy_packages_are_imported_in_one_place():
     homes = {
-        "av": {"reader", "writer"},
+        "av": {"reader", "sound", "writer"},
         "cv2": {"flow"},
         "PIL": {"stills"},
         "click": {"cli"},

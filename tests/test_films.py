@@ -49,7 +49,7 @@ class Added:
 def zoomed(processor, settings=ZOOM, picture=PICTURE):
     plan = plan_film(picture, settings)
     back = round(plan.rate) if settings.film.loop else 0
-    return list(zoom(to_tensor(picture), processor, plan.camera, plan.frames, back))
+    return list(zoom(to_tensor(picture), processor, plan.moves, plan.frames, back))
 
 
 @pytest.mark.parametrize("amount", [0.0, 0.01])
@@ -92,7 +92,7 @@ def test_a_loop_ends_where_it_begins(move, recurrent):
     assert apart(images[-1], images[0]) <= 1.15 * max(steps)
     assert max(steps) <= 1.6 * max(steps[:5])
     # The first frame is the last one moved, but for what resampling it back and forth takes.
-    moved = plan_film(textured(96, 128), settings).camera.move(images[-1])
+    moved = plan_film(textured(96, 128), settings).moves[-1].move(images[-1])
     assert apart(moved, images[0]) < 0.02
 
 
@@ -316,7 +316,7 @@ def test_how_long_a_zoom_is():
         return plan_film(PICTURE, Settings().updated(zoom=1.02, **values)).frames
 
     assert frames() == 250
-    assert plan_film(PICTURE, Settings().updated(rotate=2.0)).camera == Camera(1.0518, 2.0)
+    assert plan_film(PICTURE, Settings().updated(rotate=2.0)).moves[0] == Camera(1.0518, 2.0)
     assert frames(duration=2.0) == 50
     assert frames(duration=2.0, fps=30.0) == 60
     assert frames(frames=300) == 300

@@ -232,7 +232,7 @@ def test_a_frame_shown_twice_is_shown_alike_unless_the_mask_moves(tmp_path):
 def test_a_frame_shown_twice_is_finished_once(monkeypatch):
     finished = []
 
-    def call(self, dream, source, frame):
+    def call(self, dream, source, frame, now=None):
         finished.append(frame.index)
         return dream
 

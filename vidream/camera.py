@@ -1,4 +1,4 @@
-"""The camera of an endless zoom: the same move about the centre of the picture, over and over.
+"""The camera of an endless zoom: moves about the centre of the picture.
 
 Pure functions on ``[1, C, H, W]`` tensors.
 """
@@ -6,6 +6,7 @@ Pure functions on ``[1, C, H, W]`` tensors.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,13 @@ class Camera:
 
     zoom: float = 1.0
     degrees: float = 0.0
+
+    @classmethod
+    def together(cls, moves: Iterable[Camera]) -> Camera:
+        """Make one move of several; about the same centre, their order does not matter."""
+        several = tuple(moves)
+        zoom = math.prod(move.zoom for move in several)
+        return cls(zoom, math.fsum(move.degrees for move in several))
 
     def move(self, image: Tensor, times: int = 1) -> Tensor:
         """Give what is seen after so many moves, or before them if ``times`` is negative.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +87,12 @@ class Dreamer:
         self.network = network
         self.aim = make_aim(settings, style, network)
         self._surveyor = Surveyor(self.network, self.aim, settings.memory, self.device)
+
+    def tuned(self, settings: DreamSettings) -> Dreamer:
+        """Give one with other settings of those that may change over time, on the same network."""
+        other = copy(self)
+        other.settings = settings
+        return other
 
     def objective(self, image: Tensor) -> Tensor:
         """Give the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor."""

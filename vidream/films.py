@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -20,7 +20,7 @@ from vidream.media import Colour, Place, VideoInfo
 from vidream.noise import is_noise, make_noise
 from vidream.octaves import Size, jitter_shifts, resize
 from vidream.presets import DEFAULT, OCTAVE_FILM, preset_settings
-from vidream.processors import DreamProcessor, Processor, load_processor
+from vidream.processors import DreamProcessor, Processor, load_processor, tuned
 from vidream.settings import (
     MOST_ZOOM,
     OCTAVE_RATE,
@@ -28,8 +28,11 @@ from vidream.settings import (
     ZOOM_SECONDS,
     FilmSettings,
     Settings,
+    TimeSettings,
 )
 from vidream.stills import Still, is_still, read_still
+from vidream.temporal import Memo, Start
+from vidream.timeline import Timeline, open_timeline
 from vidream.zoom import zoom
 
 OnStep = Callable[[int, int], None]
@@ -94,7 +97,11 @@ def usual_preset(source: Place, target: Place, **values: Any) -> str:
         SettingsError: a value of a film's settings is out of range, or they do not go together.
     """
     names = {setting.name for setting in fields(FilmSettings)}
+    times = {setting.name for setting in fields(TimeSettings)}
     film = FilmSettings(**{name: values[name] for name in names & set(values)})
+    moving = TimeSettings(**{name: values[name] for name in times & set(values)}).names
+    if moving & {"zoom", "rotate"}:
+        film = replace(film, zoom=film.zoom or 1.0)
     of_octaves = is_pictured(source) and not film.zooms and makes_film(source, target, film)
     return OCTAVE_FILM if of_octaves else DEFAULT
 
@@ -106,12 +113,12 @@ class Plan:
     Args:
         info: its size, rate and number of frames.
         sizes: of the octaves, from small to large; none for a zoom.
-        camera: how a zoom moves from frame to frame; None for octaves.
+        moves: how a zoom moves from each frame to the next; none for octaves.
     """
 
     info: VideoInfo
     sizes: tuple[Size, ...] = ()
-    camera: Camera | None = None
+    moves: tuple[Camera, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -128,12 +135,13 @@ class Plan:
         return Frame(to_picture(image), index, index, self.info.time_base, 1)
 
 
-def plan_film(picture: Picture, settings: Settings) -> Plan:
+def plan_film(picture: Picture, settings: Settings, timeline: Timeline | None = None) -> Plan:
     """Find out what the settings make of a still, before anything slow is done.
 
     Args:
         picture: the still, uint8 ``[H, W, 3]``.
         settings: of the film, its octaves and its rate.
+        timeline: of what changes in them; by default nothing does.
 
     Raises:
         SettingsError: they make no film.
@@ -154,7 +162,11 @@ def plan_film(picture: Picture, settings: Settings) -> Plan:
         frames=min(count, read.frames or count),
         colour=_SRGB,
     )
-    return Plan(info, sizes, _camera(settings.film, size) if zooms else None)
+    if not zooms:
+        return Plan(info, sizes)
+    timeline = timeline or Timeline(settings)
+    moments = (number / rate for number in range(1, (info.frames or 0) + 1))
+    return Plan(info, moves=tuple(_camera(timeline.at(time).film, size) for time in moments))
 
 
 def _camera(film: FilmSettings, size: Size) -> Camera:
@@ -163,18 +175,19 @@ def _camera(film: FilmSettings, size: Size) -> Camera:
     What came into the picture from outside would have to be made up, a few pixels with each frame:
     reflections of reflections, which grow into streaks that no dream covers.
     """
-    least = math.ceil(1e4 * covering(film.rotate, size)) / 1e4
+    turn = film.rotate or 0.0
+    least = math.ceil(1e4 * covering(turn, size)) / 1e4
     if film.zoom is None and least > MOST_ZOOM:
         raise SettingsError(
-            f"turned by {film.rotate:g}° a picture of this shape would have to grow by {least:g} "
+            f"turned by {turn:g}° a picture of this shape would have to grow by {least:g} "
             f"to cover its corners, and {MOST_ZOOM:g} is the most: give a smaller rotate"
         )
     if film.zoom is not None and film.zoom < least:
         raise SettingsError(
-            f"turned by {film.rotate:g}° a picture of this shape does not cover its corners unless "
+            f"turned by {turn:g}° a picture of this shape does not cover its corners unless "
             f"zoom is {least:g} or more: give that, or a smaller rotate"
         )
-    return Camera(least if film.zoom is None else film.zoom, film.rotate)
+    return Camera(least if film.zoom is None else film.zoom, turn)
 
 
 def _octave_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
@@ -187,6 +200,11 @@ def _octave_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
 
 def _octave_length(settings: Settings, octaves: int) -> int:
     steps, every = settings.dream.steps, settings.film.every
+    if settings.time.names:
+        raise SettingsError(
+            "a film of octaves has no settings that change over time: leave key, keys and "
+            "audio-reactive out, or give zoom"
+        )
     if settings.effect != "dream":
         raise SettingsError(
             f"effect {settings.effect} has no octaves to make a film of: give zoom, or leave it out"
@@ -225,6 +243,7 @@ def film_frames(
     *,
     processor: Processor | None = None,
     on_step: OnStep | None = None,
+    timeline: Timeline | None = None,
 ) -> Iterator[Frame]:
     """Make a film of a still, frame by frame, for a pipeline of one's own.
 
@@ -234,6 +253,7 @@ def film_frames(
         processor: what dreams, instead of the effect that ``settings`` name. Octaves want a
             :class:`~vidream.processors.DreamProcessor`.
         on_step: called after each gradient step of a film of octaves.
+        timeline: of what changes in the settings; by default as they say.
 
     Returns:
         Frames as they are made, at the rate of :func:`plan_film`.
@@ -242,19 +262,41 @@ def film_frames(
         VidreamError: the settings make no film, or whatever the processor raises.
     """
     settings = settings or preset_settings(OCTAVE_FILM)
-    plan = plan_film(picture, settings)
+    timeline = timeline or open_timeline(settings)
+    settings = timeline.settings
+    plan = plan_film(picture, settings, timeline)
     processor = processor or load_processor(
         settings.effect, settings.film.deepened(settings.dream), style=settings.style
     )
-    if plan.camera is not None:
+    if plan.moves:
         back = _return_frames(plan.rate) if settings.film.loop else 0
         device = choose_device(settings.dream.device) if processor.recurrent else "cpu"
-        images = zoom(to_tensor(picture, device), processor, plan.camera, plan.frames, back)
+        if timeline.names:
+            processor = _Changing(processor, timeline, plan.rate)
+        images = zoom(to_tensor(picture, device), processor, plan.moves, plan.frames, back)
     else:
         if not isinstance(processor, DreamProcessor):
             raise SettingsError("a film of octaves wants the dreamer, and not another effect")
         images = grow(picture, processor.dreamer, settings.film, plan.sizes, on_step)
     return (plan.frame(image, index) for index, image in enumerate(islice(images, plan.frames)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Changing:
+    """A processor whose settings are those of the moment, in a zoom of so many frames a second."""
+
+    processor: Processor
+    timeline: Timeline
+    rate: Fraction
+
+    @property
+    def recurrent(self) -> bool:
+        return self.processor.recurrent
+
+    def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:
+        now = self.timeline.at(index / self.rate)
+        now = replace(now, dream=now.film.deepened(now.dream))
+        return tuned(self.processor, now).process(start, source, index)
 
 
 def grow(

@@ -7,7 +7,6 @@ is done here feeds back.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from vidream.frames import Frame, to_tensor
 from vidream.masks import Mask
 from vidream.settings import FinishSettings, ReadSettings
 from vidream.stills import read_still
+from vidream.timeline import Clock
 
 _REACH = 1 / 90  # of the frame's shorter side: radius of the windows that keep edges
 _EDGE = 0.02**2  # variance of the source that counts as an edge
@@ -39,8 +39,7 @@ class Finish:
 
     def __init__(self, settings: FinishSettings, start: float | None = None) -> None:
         self._settings = settings
-        self._start = None if start is None else Fraction(start)
-        self._first: Fraction | None = None
+        self._clock = Clock(start)
         self._palette = _palette_of(settings.match_color)
         self._open = ExitStack()
         self._mask: Mask | None = None
@@ -58,18 +57,21 @@ class Finish:
         """Whether the same dream of the same frame may be shown otherwise a moment later."""
         return self._mask is not None and self._mask.moving
 
-    def __call__(self, dream: Tensor, source: Tensor, frame: Frame) -> Tensor:
+    def __call__(
+        self, dream: Tensor, source: Tensor, frame: Frame, now: FinishSettings | None = None
+    ) -> Tensor:
         """Give what is shown.
 
         Args:
             dream: float32 ``[1, 3, H, W]`` RGB in [0, 1].
             source: the frame that it grew on, likewise.
             frame: the one that is shown now, which says when. Frames come in their order.
+            now: amounts for this frame, where they change with time.
 
         Returns:
             Likewise; the dream itself if nothing is to be done.
         """
-        settings = self._settings
+        settings = now or self._settings
         shown = dream
         if settings.keep_edges > 0:
             shown = keep_edges(shown, source, settings.keep_edges)
@@ -77,23 +79,26 @@ class Finish:
             shown = keep_colour(shown, source)
         elif settings.match_color is not None:
             shown = match_colour(shown, self._palette or palette(source))
+        shown = strengthened(shown, source, settings.strength)
         if self._mask is not None:
             size = (int(source.shape[-2]), int(source.shape[-1]))
-            mask = self._mask.at(self._when(frame), size, source.device)
+            mask = self._mask.at(self._clock(frame), size, source.device)
             # Exact at both ends, bit for bit, which source + mask · (shown − source) is not.
             shown = torch.lerp(source, shown, mask)
         return shown
 
-    def _when(self, frame: Frame) -> Fraction:
-        """Give the time since the clip began, in seconds.
 
-        A reader's cut begins at 0; without one, times are the clip's own, from wherever it likes.
-        """
-        if self._start is not None:
-            return frame.time + self._start
-        if self._first is None:
-            self._first = frame.time
-        return frame.time - self._first
+def strengthened(dream: Tensor, source: Tensor, strength: float) -> Tensor:
+    """Show more or less of what the dream adds.
+
+    Args:
+        dream: ``[1, 3, H, W]`` RGB in [0, 1].
+        source: likewise.
+        strength: 0 (the source, bit for bit), 1 (the dream) or more.
+    """
+    if strength == 1:
+        return dream
+    return torch.lerp(source, dream, strength).clamp_(0, 1)
 
 
 def keep_edges(dream: Tensor, source: Tensor, amount: float) -> Tensor:

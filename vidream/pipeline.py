@@ -25,12 +25,13 @@ from vidream.frames import Frame, Picture, to_picture, to_tensor
 from vidream.media import AudioPacket, Place
 from vidream.motion import Motion, MotionTracker
 from vidream.presets import preset_settings
-from vidream.processors import Processor, load_processor
+from vidream.processors import Processor, check_tunable, load_processor, tuned
 from vidream.queues import Behind, ahead, queue_depth
 from vidream.reader import Reader, open_reader
 from vidream.settings import DreamSettings, FinishSettings, Settings
 from vidream.stills import write_still
 from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
+from vidream.timeline import Timeline, open_timeline, peaked
 from vidream.writer import Writer, check_target, open_writer
 
 Followed = tuple[Frame, Motion]
@@ -76,6 +77,7 @@ def dream_frames(
     estimator: FlowEstimator | None = None,
     finish: Finish | None = None,
     expected: int | None = None,
+    timeline: Timeline | None = None,
 ) -> Iterator[tuple[Frame, FrameReport]]:
     """Dream frames as they come, one in and one out, for a pipeline of one's own.
 
@@ -87,6 +89,7 @@ def dream_frames(
         estimator: of optical flow, instead of the one that ``settings`` name.
         finish: what becomes of each dream before it is shown; nothing if left out.
         expected: frames in all, for the reports.
+        timeline: settings that change over time, in place of ``settings``.
 
     Yields:
         The dreamed frame, with the index and times of its source, and a report. A frame that
@@ -95,7 +98,8 @@ def dream_frames(
     Raises:
         VidreamError: whatever the network, its weights or its device raise.
     """
-    settings = settings or DreamSettings()
+    timeline = timeline or Timeline(Settings(dream=settings or DreamSettings()))
+    settings = timeline.settings.dream
     processor = processor or load_processor("dream", settings)
     tracker = make_tracker(settings, processor, estimator)
     numbered = (
@@ -104,7 +108,7 @@ def dream_frames(
     )
     followed = ((frame, _follow(frame, tracker)) for frame in numbered)
     finish = finish or Finish(FinishSettings())
-    return _dream(followed, settings, processor, carrier, finish, expected)
+    return _dream(followed, timeline, processor, carrier, finish, expected)
 
 
 def make_tracker(
@@ -123,31 +127,35 @@ def _follow(frame: Frame, tracker: MotionTracker | None) -> Motion:
 
 def _dream(
     followed: Iterable[Followed],
-    settings: DreamSettings,
+    timeline: Timeline,
     processor: Processor,
     carrier: Carrier | None,
     finish: Finish,
     expected: int | None,
 ) -> Iterator[tuple[Frame, FrameReport]]:
     """Dream frames whose motion is known."""
-    carrier = carrier or MotionCarrier(settings.carried_share)
-    device = choose_device(settings.device) if processor.recurrent else "cpu"
+    device = choose_device(timeline.settings.dream.device) if processor.recurrent else "cpu"
     state: DreamState | None = None
     picture: Picture | None = None
     for frame, motion in followed:
         began = time.perf_counter()
         carried, again = True, picture is not None and motion.duplicate
+        now = timeline.of(frame)
         if not again:
             source = to_tensor(frame.image, device)
             state = None if motion.cut else state
-            start = carrier.start(source, state, motion)
-            dream, memo = processor.process(start, source, frame.index)
+            carries = carrier or MotionCarrier(now.dream.carried_share)
+            start = carries.start(source, state, motion)
+            worker = tuned(processor, now) if timeline.names else processor
+            dream, memo = worker.process(start, source, frame.index)
             if processor.recurrent:
-                state = remember(state, motion, frame.index, source, dream, memo, settings.recall)
+                slots = now.dream.recall
+                state = remember(state, motion, frame.index, source, dream, memo, slots)
             carried = start.carried
         # A frame shown twice is shown alike, also where encoding has changed it a little.
-        if picture is None or not again or finish.moving:
-            picture = to_picture(finish(dream, source, frame))
+        if picture is None or not again or finish.moving or timeline.names:
+            amounts = now.finish if timeline.names else None
+            picture = to_picture(finish(dream, source, frame, amounts))
         shown = Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration)
         yield (
             shown,
@@ -194,19 +202,22 @@ def dream_video(
         VidreamError: any of its kinds; its text is one line for the user.
     """
     settings = settings or preset_settings(usual_preset(source, target))
+    asked, settings = settings, peaked(settings)
     filmed = makes_film(source, target, settings.film)
     still = is_pictured(source) and not filmed
     check_target(target, source, settings.write, still=still)
     if still:
         return _dream_still(source, target, settings, progress, on_download)
+    timeline = open_timeline(asked, None if filmed else source)
     if filmed:
-        return _film(source, target, settings, progress, on_download, on_step)
+        return _film(source, target, timeline, progress, on_download, on_step)
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, settings.read))
         writer = stack.enter_context(open_writer(target, reader.info, settings.write))
         finish = stack.enter_context(Finish(settings.finish, settings.read.start))
         processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
-        return _render(reader, writer, processor, finish, settings, progress)
+        check_tunable(processor, settings.effect, timeline.names)
+        return _render(reader, writer, processor, finish, timeline, progress)
 
 
 def _dream_still(
@@ -216,6 +227,11 @@ def _dream_still(
     progress: Progress | None,
     on_download: Download | None,
 ) -> int:
+    if settings.time.names:
+        raise SettingsError(
+            "a picture has no time for settings to change in: leave key, keys and audio-reactive "
+            "out, or make a film of it"
+        )
     still = read_picture(source, settings)
     with Finish(settings.finish) as finish:
         processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
@@ -232,24 +248,28 @@ def _dream_still(
 def _film(
     source: Place,
     target: Place,
-    settings: Settings,
+    timeline: Timeline,
     progress: Progress | None,
     on_download: Download | None,
     on_step: OnStep | None,
 ) -> int:
     """Make a film of a still, and encode it while it is made."""
+    settings = timeline.settings
     if settings.finish != FinishSettings():
         raise SettingsError(
-            "a film of a still is shown as it is dreamed: leave mask, feather, keep-edges, "
-            "keep-color and match-color out"
+            "a film of a still is shown as it is dreamed: leave mask, feather, strength, "
+            "keep-edges, keep-color and match-color out"
         )
     picture = read_picture(source, settings).image
-    info = plan_film(picture, settings).info
+    info = plan_film(picture, settings, timeline).info
     depth = queue_depth(info.width, info.height)
     dream = settings.film.deepened(settings.dream)
     with open_writer(target, info, settings.write) as writer:
         processor = load_processor(settings.effect, dream, on_download, settings.style)
-        frames = film_frames(picture, settings, processor=processor, on_step=on_step)
+        check_tunable(processor, settings.effect, timeline.names)
+        frames = film_frames(
+            picture, settings, processor=processor, on_step=on_step, timeline=timeline
+        )
         with Behind(_put_on(writer), depth) as output:
             return _write_out(_timed(frames, info.frames), output, writer, progress)
 
@@ -269,11 +289,11 @@ def _render(
     writer: Writer,
     processor: Processor,
     finish: Finish,
-    settings: Settings,
+    timeline: Timeline,
     progress: Progress | None,
 ) -> int:
     """Run the loop."""
-    tracker = make_tracker(settings.dream, processor)
+    tracker = make_tracker(timeline.settings.dream, processor)
     depth = queue_depth(reader.info.width, reader.info.height)
     with (
         ahead(reader, depth) as items,
@@ -289,7 +309,7 @@ def _render(
                 else:
                     yield item
 
-        dreams = _dream(pictures(), settings.dream, processor, None, finish, reader.info.frames)
+        dreams = _dream(pictures(), timeline, processor, None, finish, reader.info.frames)
         return _write_out(dreams, output, writer, progress)
 
 

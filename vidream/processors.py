@@ -7,9 +7,9 @@ A plugin registers a class (or any callable that takes :class:`DreamSettings` an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from vidream.deepening import Deepener, Depth
 from vidream.dreamer import Dreamer
 from vidream.effects.adain import AdaIn
 from vidream.errors import SettingsError, unknown
-from vidream.settings import DreamSettings, StyleSettings
+from vidream.settings import DreamSettings, Settings, StyleSettings
 from vidream.temporal import Memo, Start
 
 GROUP = "vidream.processors"
@@ -45,25 +45,41 @@ class Processor(Protocol):
         ...
 
 
+@runtime_checkable
+class Tunable(Protocol):
+    """What a processor may have besides: other settings from one frame to the next."""
+
+    def tuned(self, settings: DreamSettings, style: StyleSettings) -> Processor:
+        """Give the same processor with other settings of those that may change over time."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DreamProcessor:
     """The dreamer as a processor: full depth on fresh frames, as little as it takes on others.
 
     Its memo is the :class:`~vidream.deepening.Depth` that the scene's dreams are held to.
+
+    Args:
+        dreamer: what dreams.
+        recurrent: whether dreams are carried on.
+        holds: whether dreams are held to those before them, and so are measured.
     """
 
     dreamer: Dreamer
     recurrent: bool = True
+    holds: bool = True
+
+    def tuned(self, settings: DreamSettings, style: StyleSettings) -> DreamProcessor:  # noqa: ARG002
+        """Give one that dreams by other settings."""
+        return replace(self, dreamer=self.dreamer.tuned(settings))
 
     def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:
         """Dream, or deepen what is carried."""
         deepener = Deepener(self.dreamer)
         if start.fresh is None or not start.memo:
             dream = self.dreamer.dream(start.image, frame=index)
-            # Nothing will be held to it where nothing is carried.
-            if self.dreamer.settings.carried_share == 0:
-                return dream, ()
-            return dream, deepener.depth(dream, source).memo
+            return dream, deepener.depth(dream, source).memo if self.holds else ()
         depth = Depth.recall(start.memo)
         dream, depth = deepener.deepen(start.image, source, start.fresh, depth, frame=index)
         return dream, depth.memo
@@ -82,7 +98,8 @@ def load_processor(
         VidreamError: whatever the processor itself raises.
     """
     if name == "dream":
-        return DreamProcessor(Dreamer(settings, style=style, on_download=on_download))
+        dreamer = Dreamer(settings, style=style, on_download=on_download)
+        return DreamProcessor(dreamer, holds=settings.carried_share > 0)
     if name == "adain":
         return AdaIn(settings, style or StyleSettings(), on_download=on_download)
     plugins = {entry.name: entry for entry in entry_points(group=GROUP)}
@@ -95,3 +112,29 @@ def load_processor(
         raise SettingsError(f"effect {name!r} cannot be loaded: {error}") from error
     processor: Processor = make(settings)
     return processor
+
+
+def tuned(processor: Processor, settings: Settings) -> Processor:
+    """Give the processor for a frame whose settings are these."""
+    if not isinstance(processor, Tunable):
+        return processor
+    return processor.tuned(settings.dream, settings.style)
+
+
+def check_tunable(processor: Processor, name: str, changing: frozenset[str]) -> None:
+    """Find out early whether a processor can follow settings that change.
+
+    Args:
+        processor: of that effect.
+        name: of the effect.
+        changing: settings.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    own = {s.name for part in (DreamSettings, StyleSettings) for s in fields(part)}
+    # How much is carried is no matter of the processor's.
+    stuck = sorted(changing & own - {"coherence", "carry"})
+    if stuck and not isinstance(processor, Tunable):
+        given = ", ".join(setting.replace("_", "-") for setting in stuck)
+        raise SettingsError(f"the effect {name} cannot change {given} over time: leave it out")

@@ -57,7 +57,7 @@ class Reader:
     def __init__(self, source: Place, settings: ReadSettings) -> None:
         self._settings = settings
         self._name = "standard input" if is_pipe(source) else os.fspath(source)  # type: ignore[arg-type]
-        self._container = _open(source, self._name)
+        self._container = open_container(source, self._name)
         try:
             self._stream = self._choose()
             self._audio = [s for s in self._container.streams.audio if s.codec_context]
@@ -372,7 +372,7 @@ def _colour(frame: av.VideoFrame) -> Colour:
     )
 
 
-def _open(source: Place, name: str) -> av.container.InputContainer:
+def open_container(source: Place, name: str) -> av.container.InputContainer:
     """Open a container of a kind that cannot name other files.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +22,11 @@ _EDGE = 3  # pixels, for each frame to come, of the soft edge of the beginning t
 
 
 def zoom(
-    still: Tensor, processor: Processor, camera: Camera, frames: int, back: int = 0
+    still: Tensor,
+    processor: Processor,
+    camera: Camera | Sequence[Camera],
+    frames: int,
+    back: int = 0,
 ) -> Iterator[Tensor]:
     """Zoom into a still for ever.
 
@@ -31,7 +35,8 @@ def zoom(
         processor: makes the first frame of the still, and each other one of the one before. If it
             is recurrent, for it dreams on its own dreams, light and sharpness are held to those of
             its first frame.
-        camera: how each frame is seen from the next; its zoom is 1 or more.
+        camera: how each frame is seen from the next; its zoom is 1 or more. One for each frame if
+            they differ: that of the last leads back to the first of a loop.
         frames: in all.
         back: how many of them, at the end, it takes a loop to return to the first; 0 for no loop.
 
@@ -41,14 +46,15 @@ def zoom(
     image, memo = processor.process(Start(still), still, 0)
     yield image
     look = Look.of(image) if processor.recurrent else None
-    loop = Return(image, camera, back)
-    # There is not detail enough for all the pixels that an enlarged picture comes to cover.
-    fresh = torch.full_like(still[:, :1], 1 - camera.zoom**-2)
-    for index in range(1, frames):
-        start = camera.move(image)
+    moves = [camera] * frames if isinstance(camera, Camera) else camera
+    loop = Return(image, tuple(moves[len(moves) - back :]))
+    for index, move in enumerate(moves[: frames - 1], 1):
+        start = move.move(image)
         if look is not None:
             start = look.hold(start)
         start = loop.approach(start, frames - index)
+        # There is not detail enough for all the pixels that an enlarged picture comes to cover.
+        fresh = torch.full_like(still[:, :1], 1 - move.zoom**-2)
         # It is the source as well: the film shows nothing but its own past.
         image, memo = processor.process(Start(start, fresh, memo), start, index)
         yield image
@@ -102,21 +108,20 @@ class Return:
 
     Args:
         first: ``[1, 3, H, W]``.
-        camera: how the film moves.
-        length: frames that it takes; 0 to go on for ever.
+        moves: how the film moves on its way back; none to go on for ever.
     """
 
     first: Tensor = field(repr=False)
-    camera: Camera
-    length: int
+    moves: tuple[Camera, ...]
 
     def approach(self, image: Tensor, left: int) -> Tensor:
         """Let in the first frame, ``left`` frames before it is reached."""
-        if left >= self.length:
+        if left >= len(self.moves):
             return image
-        there = self.camera.move(self.first, -left)
+        way = Camera.together(self.moves[-left:])
+        there = way.move(self.first, -1)
         size = (image.shape[-2], image.shape[-1])
-        edge = self.camera.depth_inside(size, -left, image.device)
+        edge = way.depth_inside(size, -1, image.device)
         share = self._share(left) * (edge / (1 + _EDGE * (left - 1))).clamp(0, 1)
         return image.lerp(there, share.expand_as(image))
 
@@ -126,5 +131,5 @@ class Return:
         return (after - before) / (1 - before)
 
     def _ramp(self, left: int) -> float:
-        way = 1 - left / self.length
+        way = 1 - left / len(self.moves)
         return way * way * (3 - 2 * way)

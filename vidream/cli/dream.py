@@ -20,6 +20,7 @@ from vidream.settings import (
     ReadSettings,
     Settings,
     StyleSettings,
+    TimeSettings,
     WriteSettings,
 )
 
@@ -29,6 +30,7 @@ GROUPS: tuple[tuple[str, type], ...] = (
     ("Style", StyleSettings),
     ("Finish", FinishSettings),
     ("From a still", FilmSettings),
+    ("Over time", TimeSettings),
     ("Input", ReadSettings),
     ("Output", WriteSettings),
 )

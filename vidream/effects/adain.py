@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -177,6 +178,12 @@ class AdaIn:
         self._decoder = decoder or load_decoder(self.device, on_download).to(dtype)
         self._pictures = [picture.to(self.device) for picture in pictures]
         self._painted: Statistics | None = None
+
+    def tuned(self, settings: DreamSettings, style: StyleSettings) -> AdaIn:
+        """Give one with other settings of those that may change over time."""
+        other = copy(self)
+        other.style, other._carry = style, settings.carried_share
+        return other
 
     @torch.no_grad()
     def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:  # noqa: ARG002

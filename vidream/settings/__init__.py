@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from vidream.errors import SettingsError
+from vidream.settings.curves import Curve, Key
 from vidream.settings.dream import DreamSettings
 from vidream.settings.files import ReadSettings, WriteSettings
 from vidream.settings.film import MOST_ZOOM, OCTAVE_RATE, ZOOM_RATE, ZOOM_SECONDS, FilmSettings
@@ -13,22 +14,38 @@ from vidream.settings.finish import FinishSettings
 from vidream.settings.options import Option, Validated, default_of, option, option_of
 from vidream.settings.style import StyleSettings
 from vidream.settings.terms import LayerTerm, StyleTerm, parse_bytes, parse_time
+from vidream.settings.time import (
+    BANDS,
+    CHANGEABLE,
+    KeyTerm,
+    Reaction,
+    TimeSettings,
+    checked,
+)
 
 __all__ = [
+    "BANDS",
+    "CHANGEABLE",
     "MOST_ZOOM",
     "OCTAVE_RATE",
     "ZOOM_RATE",
     "ZOOM_SECONDS",
+    "Curve",
     "DreamSettings",
     "FilmSettings",
     "FinishSettings",
+    "Key",
+    "KeyTerm",
     "LayerTerm",
     "Option",
+    "Reaction",
     "ReadSettings",
     "Settings",
     "StyleSettings",
     "StyleTerm",
+    "TimeSettings",
     "WriteSettings",
+    "checked",
     "default_of",
     "option_of",
     "parse_bytes",
@@ -46,6 +63,7 @@ class Settings(Validated):
     write: WriteSettings = field(default_factory=WriteSettings)
     finish: FinishSettings = field(default_factory=FinishSettings)
     film: FilmSettings = field(default_factory=FilmSettings)
+    time: TimeSettings = field(default_factory=TimeSettings)
     effect: str = option(
         "dream",
         "What is done to each frame: dream, adain (paints it in the style of pictures: see Style), "
@@ -54,10 +72,13 @@ class Settings(Validated):
     )
 
     def __post_init__(self) -> None:
-        """Check that a style has an effect that takes it."""
+        """Check what one part wants of another."""
         Validated.__post_init__(self)
         if self.style.styles and self.effect not in ("dream", "adain"):
             raise SettingsError(f"the effect {self.effect} takes no style: leave it out")
+        zooms = self.film.zooms or not self.time.names.isdisjoint(("zoom", "rotate"))
+        if self.film.loop and not zooms:
+            raise SettingsError("loop is for an endless zoom: give zoom or rotate as well")
 
     def updated(self, **values: Any) -> Self:
         """Give a copy with the named settings changed, whichever part they belong to.
@@ -72,6 +93,7 @@ class Settings(Validated):
             "write": self.write,
             "finish": self.finish,
             "film": self.film,
+            "time": self.time,
         }
         for part, settings in parts.items():
             own = {s.name for s in fields(settings)}

@@ -66,7 +66,11 @@ class DreamSettings(Validated):
         1.4, "Ratio of one octave's size to the next.", minimum=1.05, maximum=4
     )
     steps: int = option(
-        10, "Gradient steps at each octave of a fresh frame.", minimum=0, maximum=10_000
+        10,
+        "Gradient steps at each octave of a fresh frame.",
+        minimum=0,
+        maximum=10_000,
+        over_time=True,
     )
     until: float | None = option(
         None,
@@ -75,21 +79,28 @@ class DreamSettings(Validated):
         metavar="SHARE",
         minimum=0,
         maximum=1,
+        over_time=True,
     )
     carried_steps: int = option(
         1,
         "Gradient steps at full size on a frame that carries a dream.",
         minimum=0,
         maximum=10_000,
+        over_time=True,
     )
     weak_steps: int = option(
         4,
         "Further steps where the dream of such a frame is weak, as on ground that is new.",
         minimum=0,
         maximum=10_000,
+        over_time=True,
     )
     step_size: float = option(
-        0.01, "Mean change of a pixel in one step (1 = black to white).", minimum=0, maximum=1
+        0.01,
+        "Mean change of a pixel in one step (1 = black to white).",
+        minimum=0,
+        maximum=1,
+        over_time=True,
     )
     anneal: float = option(
         1.0,
@@ -98,10 +109,14 @@ class DreamSettings(Validated):
         maximum=1,
     )
     jitter: int = option(
-        8, "Largest random shift before each step, in pixels.", minimum=0, maximum=512
+        8,
+        "Largest random shift before each step, in pixels.",
+        minimum=0,
+        maximum=512,
+        over_time=True,
     )
     smoothing: float = option(
-        1.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32
+        1.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32, over_time=True
     )
     normalize: str = option(
         "mean",
@@ -113,12 +128,14 @@ class DreamSettings(Validated):
         "How still the dream holds: 0 = every frame its own dream, 1 = as still as it gets.",
         minimum=0,
         maximum=1,
+        over_time=True,
     )
     carry: float | None = option(
         None,
         "Share of the dream that a frame takes over from the one before. Unset: as --coherence.",
         minimum=0,
         maximum=1,
+        over_time=True,
     )
     flow: str = option(
         "dis",

@@ -54,13 +54,15 @@ class FilmSettings(Validated):
         "dreamed on. Unset, with rotate: as little as keeps the corners covered.",
         minimum=1,
         maximum=MOST_ZOOM,
+        over_time=True,
     )
-    rotate: float = option(
-        0.0,
-        "Turn each frame clockwise by this.",
+    rotate: float | None = option(
+        None,
+        "Turn each frame of a zoom clockwise by this. Unset: not at all.",
         metavar="DEGREES",
         minimum=-10,
         maximum=10,
+        over_time=True,
     )
     loop: bool = option(False, "Let the last second of a zoom flow into its beginning.")
     zoom_steps: int = option(
@@ -68,6 +70,7 @@ class FilmSettings(Validated):
         "Gradient steps at full size on each frame of a zoom, in place of carried-steps.",
         minimum=0,
         maximum=10_000,
+        over_time=True,
     )
     zoom_smoothing: float = option(
         0.7,
@@ -75,13 +78,12 @@ class FilmSettings(Validated):
         "drawn finely.",
         minimum=0,
         maximum=32,
+        over_time=True,
     )
 
     def __post_init__(self) -> None:
         """Check ranges, and that the wishes go together."""
         Validated.__post_init__(self)
-        if self.loop and not self.zooms:
-            raise SettingsError("loop is for an endless zoom: give zoom or rotate as well")
         if self.zooms and (self.every is not None or self.first_octave is not None):
             raise SettingsError(
                 "every and first-octave are for films of octaves: leave them out, or zoom and "
@@ -91,7 +93,7 @@ class FilmSettings(Validated):
     @property
     def zooms(self) -> bool:
         """Whether it is an endless zoom, and not a film of octaves."""
-        return self.zoom is not None or self.rotate != 0
+        return self.zoom is not None or self.rotate is not None
 
     @property
     def asked(self) -> bool:

@@ -12,6 +12,14 @@ from vidream.settings.options import Validated, option
 class FinishSettings(Validated):
     """What becomes of a dream before it is shown; nothing of it is carried on."""
 
+    strength: float = option(
+        1.0,
+        "How much of what the dream adds is shown: 0 = the source, 1 = the dream, 2 = twice as "
+        "much.",
+        minimum=0,
+        maximum=2,
+        over_time=True,
+    )
     keep_edges: float = option(
         0.0,
         "Smooth what the dream adds, but not across the outlines of the source: 0 = not at all, "
@@ -19,6 +27,7 @@ class FinishSettings(Validated):
         metavar="AMOUNT",
         minimum=0,
         maximum=1,
+        over_time=True,
     )
     keep_color: bool = option(False, "Dream in brightness only, in the colours of the source.")
     match_color: str | None = option(

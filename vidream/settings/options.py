@@ -22,6 +22,8 @@ class Option:
     parse: Callable[[str], Any] | None = None
     flag: str | None = None
     """Name of the command line option, where it is not the field's own."""
+    over_time: bool = False
+    """Whether it may change from frame to frame."""
 
 
 def option(default: Any, help: str, **details: Any) -> Any:

@@ -40,7 +40,11 @@ class StyleSettings(Validated):
         choices=("gram", "adain"),
     )
     style_strength: float = option(
-        1.0, "For adain: how much of the style, 0 = none, 1 = all of it.", minimum=0, maximum=1
+        1.0,
+        "For adain: how much of the style, 0 = none, 1 = all of it.",
+        minimum=0,
+        maximum=1,
+        over_time=True,
     )
     style_size: int = option(
         512,

@@ -1,0 +1,324 @@
+"""Settings that change from frame to frame, through the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import textured
+from media import make_clip
+from PIL import Image
+from test_sound import RATE, burst, write_sound
+
+from vidream import DreamSettings, Frame, Settings, dream_frames, dream_video, film_frames
+from vidream.cli import cli
+from vidream.effects.none import PassThrough
+from vidream.errors import InputError, SettingsError
+from vidream.films import plan_film
+from vidream.finish import strengthened
+from vidream.frames import to_tensor
+from vidream.processors import DreamProcessor, check_tunable
+from vidream.settings import CHANGEABLE, option_of
+from vidream.timeline import Clock, Timeline, open_timeline, peaked
+
+QUICK = {"octaves": 1, "steps": 2, "carried_steps": 1, "weak_steps": 0, "precision": "float32"}
+
+
+def changed(*keys, **values):
+    return Settings().updated(key=keys, **values)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A processor that writes down what it is tuned to, and adds a fifth of white."""
+
+    seen: list
+    recurrent: bool = True
+    now: tuple = ()
+
+    def tuned(self, settings, style):
+        return replace(self, now=(settings, style))
+
+    def process(self, start, source, index):
+        self.seen.append((index, self.now, start))
+        return (source + 0.2).clamp(0, 1), ()
+
+
+def pan(count, size=(48, 64)):
+    return [np.roll(textured(*size), 3 * k, axis=1) for k in range(count)]
+
+
+def test_each_frame_is_dreamed_by_the_settings_of_its_time():
+    """Times of a clip at a variable rate, which begin anywhere."""
+    at = [Fraction(0), Fraction(1, 30), Fraction(3, 10), Fraction(1)]
+    base = Fraction(1, 300)
+    frames = [
+        Frame(picture, k, round((t + 7) / base), base)
+        for k, (picture, t) in enumerate(zip(pan(4), at, strict=True))
+    ]
+    settings = changed("step-size: 0=0.01 linear, 1=0.03", "steps: 0=1 linear, 1=11")
+    seen = []
+    list(dream_frames(frames, processor=Recorder(seen), timeline=open_timeline(settings)))
+    dreams = [now[0] for _, now, _ in seen]
+    assert [d.step_size for d in dreams] == pytest.approx([0.01 + 0.02 * float(t) for t in at])
+    assert [d.steps for d in dreams] == [1, 1, 4, 11]
+
+
+def test_a_cut_keeps_the_clips_own_time(tmp_path):
+    """A key stays at its moment, whichever part of the clip is rendered."""
+    clip = make_clip(tmp_path / "c.mp4", [textured(48, 64)] * 10, rate=Fraction(10))
+    settings = changed("strength: 0=0 linear, 1=1", **QUICK, fps=10, codec="ffv1")
+    shown = {}
+    for name, cut in {"whole": {}, "part": {"start": 0.5}}.items():
+        target = str(tmp_path / f"{name}.mkv")
+        dream_video(clip, target, settings.updated(effect="none", **cut))
+        with av.open(target) as video:
+            shown[name] = [f.to_ndarray(format="rgb24") for f in video.decode(video=0)]
+    assert len(shown["part"]) == 5
+    clock = Clock(0.5)
+    assert clock(Frame(textured(8, 8), 0, 2, Fraction(1, 10))) == Fraction(7, 10)
+
+
+def test_how_much_is_carried_changes_too():
+    flat = [np.full((8, 8, 3), level, np.uint8) for level in (50, 60, 70, 80)]
+    frames = [Frame(p, k, k, Fraction(1)) for k, p in enumerate(flat)]
+    seen = []
+    timeline = open_timeline(changed("coherence: 0=0 hold, 2=0.5"))
+    list(dream_frames(frames, processor=Recorder(seen), timeline=timeline))
+    carried = [
+        float((s.image - to_tensor(p)).mean()) for (_, _, s), p in zip(seen, flat, strict=True)
+    ]
+    assert carried == pytest.approx([0, 0, 0.1, 0.1], abs=1e-6)
+
+
+def test_strength_is_of_what_is_shown_and_the_carried_dream_stays_whole():
+    pictures = pan(5)
+    frames = [Frame(p, k, k, Fraction(1)) for k, p in enumerate(pictures)]
+    seen = []
+    timeline = open_timeline(changed("strength: 0=0 linear, 4=2"))
+    shown = [f.image for f, _ in dream_frames(frames, processor=Recorder(seen), timeline=timeline)]
+    assert np.array_equal(shown[0], pictures[0])
+    for strength, got, picture in zip(np.linspace(0, 2, 5), shown, pictures, strict=True):
+        source = picture / 255
+        wanted = source + strength * (np.clip(source + 0.2, 0, 1) - source)
+        assert np.abs(got / 255 - wanted.clip(0, 1)).max() <= 0.5 / 255 + 1e-6
+    known = [float((1 - start.fresh).mean()) for _, _, start in seen[1:]]
+    assert min(known) > 0.5
+
+
+def test_strength_is_exact_at_nothing_and_at_one():
+    dream, source = torch.rand(2, 1, 3, 8, 8)
+    assert torch.equal(strengthened(dream, source, 0), source)
+    assert strengthened(dream, source, 1) is dream
+    assert strengthened(dream, source, 2).amax() <= 1
+
+
+def test_a_frame_shown_twice_is_dreamed_once_and_shown_as_its_time_wants():
+    frames = [Frame(textured(48, 64), k, k, Fraction(1)) for k in range(3)]
+    seen = []
+    timeline = open_timeline(changed("strength: 0=0 linear, 2=1"))
+    shown = [f.image for f, _ in dream_frames(frames, processor=Recorder(seen), timeline=timeline)]
+    assert len(seen) == 1
+    assert shown[0].mean() < shown[1].mean() < shown[2].mean()
+
+
+def test_longer_steps_deepen_more(dreamer):
+    """The dreamer itself, frame by frame: a step of 0 adds nothing."""
+    frames = [Frame(p, k, k, Fraction(1)) for k, p in enumerate(pan(3, (96, 96)))]
+    settings = changed("step-size: 0=0 linear, 2=0.02", **QUICK, coherence=0)
+    processor = DreamProcessor(dreamer, holds=False)
+    timeline = open_timeline(settings)
+    shown = [f.image for f, _ in dream_frames(frames, processor=processor, timeline=timeline)]
+    added = [np.abs(s.astype(int) - f.image).mean() for s, f in zip(shown, frames, strict=True)]
+    assert added[0] == 0
+    assert 1.5 < added[2] / added[1] < 2.5
+    assert dreamer.settings.octaves == 2, "tuning makes another dreamer"
+
+
+def test_what_is_decided_once_is_decided_by_the_largest_value():
+    settings = peaked(changed("coherence: 0=0, 1=0.7, 2=0", "rotate: 0=0, 1=-2"))
+    assert settings.dream.coherence == 0.7
+    assert settings.film.rotate == -2
+    assert settings.film.zooms
+    assert peaked(Settings()) == Settings()
+
+
+@pytest.mark.parametrize("name", sorted(CHANGEABLE))
+def test_every_setting_that_can_change_does(name):
+    most = option_of(CHANGEABLE[name][1]).maximum
+    first, last = (0.5, 0.75) if most == 1 else (1, 1.2)
+    timeline = open_timeline(changed(f"{name}: 0={first} linear, 2={last}"))
+    for time, value in ((0, first), (2, last)):
+        now = timeline.at(Fraction(time))
+        parts = (now.dream, now.style, now.finish, now.film)
+        (found,) = [getattr(part, name) for part in parts if hasattr(part, name)]
+        assert found == (round(value) if isinstance(found, int) else value)
+
+
+def test_a_zoom_that_quickens_and_turns():
+    still = textured(64, 64)
+    settings = changed("zoom: 0=1 linear, 1=1.1", "rotate: 0=0", fps=10, frames=10)
+    plan = plan_film(still, peaked(settings), open_timeline(settings))
+    zooms = [move.zoom for move in plan.moves]
+    assert zooms == pytest.approx([1 + 0.01 * k for k in range(1, 11)])
+    processor = Recorder([])
+    film = [f.image for f in film_frames(still, settings, processor=processor)]
+    assert len(film) == 10
+    assert [now[0].carry for _, now, _ in processor.seen] == [1.0] * 10
+
+
+def test_a_zoom_that_turns_covers_its_corners_at_every_moment():
+    settings = changed("rotate: 0=0 linear, 1=3", fps=10, frames=10)
+    moves = plan_film(textured(64, 96), peaked(settings), open_timeline(settings)).moves
+    assert all(move.zoom > 1 for move in moves)
+    assert moves[-1].zoom > moves[0].zoom
+    with pytest.raises(SettingsError, match="does not cover"):
+        wrong = changed("rotate: 0=0 linear, 1=3", zoom=1.01, fps=10, frames=10)
+        plan_film(textured(64, 96), peaked(wrong), open_timeline(wrong))
+
+
+def test_a_changing_loop_ends_where_it_begins():
+    """Each frame is the one before, moved: the last move leads back to the first frame."""
+    settings = changed(
+        "zoom: 0=1.02 linear, 2=1.08 linear, 4=1.02", "rotate: 0=0", loop=True, fps=12, duration=4
+    )
+    still = textured(96, 96)
+    processor = Recorder([])
+
+    class Same:
+        recurrent = False
+
+        def process(self, start, source, index):
+            return start.image, ()
+
+    film = [to_tensor(f.image) for f in film_frames(still, settings, processor=Same())]
+    plan = plan_film(still, peaked(settings), open_timeline(settings))
+    again = plan.moves[-1].move(film[-1])
+    inner = (..., slice(16, 80), slice(16, 80))
+    assert (again - film[0])[inner].abs().mean() < 0.03
+    assert (film[30] - film[0])[inner].abs().mean() > 0.05
+    assert not processor.seen
+
+
+def test_the_sound_moves_the_dream(tmp_path):
+    """A burst of bass in the second second; what follows treble stays where it is."""
+    sound = write_sound(tmp_path / "s.wav", burst(60))
+    settings = Settings().updated(
+        audio_reactive=("strength=bass:0..1.5", "keep-edges=treble:0.1..0.9"), audio=sound
+    )
+    timeline = open_timeline(settings)
+    quiet, loud = (timeline.at(Fraction(t)).finish for t in (0.5, 1.5))
+    assert (quiet.strength, quiet.keep_edges) == pytest.approx((0, 0.1), abs=0.01)
+    assert (loud.strength, loud.keep_edges) == pytest.approx((1.5, 0.1), abs=0.05)
+
+
+def test_the_clips_own_sound_is_followed_in_the_file(tmp_path):
+    clip = str(tmp_path / "c.mkv")
+    dark = np.full((48, 64, 3), 40, np.uint8)
+    with av.open(clip, "w") as out:
+        video = out.add_stream("ffv1", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        track = out.add_stream("flac", rate=RATE)
+        track.layout = "mono"
+        for _ in range(30):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(dark, format="rgb24")))
+        out.mux(video.encode(None))
+        data = (burst(60)[None] * 32767).astype(np.int16)
+        for k in range(0, 3 * RATE, RATE):
+            frame = av.AudioFrame.from_ndarray(data[:, k : k + RATE], format="s16", layout="mono")
+            frame.rate, frame.pts = RATE, k
+            out.mux(track.encode(frame))
+        out.mux(track.encode(None))
+    settings = Settings().updated(audio_reactive=("strength=bass:0..1",), start=0.5)
+    timeline = open_timeline(settings, clip)
+    seen = []
+    frames = [Frame(dark, k, k, Fraction(1, 10)) for k in range(25)]  # as a reader gives the cut
+    shown = [
+        f.image.mean() for f, _ in dream_frames(frames, processor=Recorder(seen), timeline=timeline)
+    ]
+    assert max(shown[:4]) < 41
+    assert min(shown[7:14]) > 80
+    assert shown[-1] < 45
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def decoded(path):
+    with av.open(str(path)) as video:
+        return [f.to_ndarray(format="rgb24").astype(int) for f in video.decode(video=0)]
+
+
+def test_the_command_and_twice_the_same_bytes(tmp_path):
+    clip = make_clip(tmp_path / "c.mp4", pan(6, (96, 96)), rate=Fraction(6), sound="aac")
+    quick = ["--octaves", 1, "--steps", 1, "--carried-steps", 1, "--precision", "float32"]
+    for name in ("a.mkv", "b.mkv"):
+        done = run(
+            clip, "-o", tmp_path / name, *quick, "--codec", "ffv1",
+            "--key", "strength: 0s=0, 1s=1", "--audio-reactive", "step-size=all:0.01..0.02",
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+    pictures = zip(decoded(clip), decoded(tmp_path / "a.mkv"), strict=True)
+    added = [np.abs(dream - source).mean() for source, dream in pictures]
+    assert added[0] < 1.5  # what the pixel formats round
+    assert added[1] < added[2] < added[3] < added[4] < added[5]
+    assert added[-1] > 3 * added[0]
+    assert decoded(tmp_path / "a.mkv")[3].tolist() == decoded(tmp_path / "b.mkv")[3].tolist()
+
+
+def test_a_keyed_zoom_makes_a_film_of_a_still(tmp_path):
+    Image.fromarray(textured(48, 64)).save(tmp_path / "a.png")
+    sound = write_sound(tmp_path / "s.wav", burst(60))
+    done = run(
+        tmp_path / "a.png", "-o", tmp_path / "z.mp4", "--effect", "none", "--frames", 5,
+        "--key", "zoom: 0s=1, 5s=1.1", "--audio-reactive", "rotate=bass:0..1", "--audio", sound,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert len(decoded(tmp_path / "z.mp4")) == 5
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "arguments", "status", "says"),
+    [
+        ("c.mp4", "d.mp4", ["--key", "octaves: 0=1"], 2, "can change with time are"),
+        ("c.mp4", "d.mp4", ["--key", "strength: 0=7"], 2, "from 0 to 2"),
+        ("c.mp4", "d.mp4", ["--keys", "none.toml"], 2, "cannot read none.toml"),
+        ("c.mp4", "d.mp4", ["--audio-reactive", "strength=bass"], 1, "has no sound to follow"),
+        ("c.mp4", "d.mp4", ["--audio-reactive", "zoom=bass:1..1.1"], 1, "film of a still"),
+        ("c.mp4", "d.mp4", ["--audio-reactive", "keep-edges=bass"], 1, "range"),
+        ("c.mp4", "d.mp4", ["--effect", "none", "--key", "steps: 0=1"], 1, "none cannot change"),
+        ("a.png", "d.png", ["--key", "strength: 0=1"], 1, "no time"),
+        ("a.png", "d.mp4", ["--key", "steps: 0=1"], 1, "film of octaves"),
+        ("a.png", "d.mp4", ["--key", "zoom: 0=1.1", "--strength", "0.5"], 1, "strength"),
+        ("a.png", "d.mp4", ["--audio-reactive", "zoom=bass:1..1.1"], 1, "give some with --audio"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    tmp_path, monkeypatch, source, target, arguments, status, says
+):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(textured(48, 64)).save("a.png")
+    make_clip("c.mp4")
+    done = run(source, "-o", target, *arguments)
+    assert done.exit_code == status, done.output
+    assert says in done.output.replace("\n", " ")
+    assert done.output.count("\n") == 1 or status == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "c.mp4"]
+
+
+def test_what_a_plugin_can_follow():
+    check_tunable(PassThrough(DreamSettings()), "none", frozenset(("strength", "coherence")))
+    with pytest.raises(SettingsError, match="none cannot change step-size"):
+        check_tunable(PassThrough(DreamSettings()), "none", frozenset(("strength", "step_size")))
+
+
+def test_a_pipe_cannot_be_heard_beforehand():
+    with pytest.raises(InputError, match="give its sound with --audio"):
+        open_timeline(Settings().updated(audio_reactive=("strength=bass",)), "-")
+    assert Timeline(Settings()).names == frozenset()
