@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,6 +55,21 @@ def test_every_option_is_derived_from_a_setting_and_states_its_default():
     assert f"[default: {defaults.dream.step_size}]" in flat
     assert f"[default: {defaults.dream.coherence}]" in flat
     assert isinstance(command, click.Command)
+
+
+def test_the_help_begins_with_what_most_people_need_and_names_everything_once():
+    sections = run("--help").output.split("\n\n")
+    (first,) = [part for part in sections if part.startswith("Most used:")]
+    begins = re.compile(r"^  (?:-\w, )?(--[\w-]+)", re.MULTILINE)
+    assert begins.findall(first) == [
+        *("--output", "--preset", "--layer", "--coherence", "--strength", "--mask"),
+        *("--start", "--duration", "--width", "--overwrite"),
+    ]
+    listed = [name for part in sections if ":\n" in part for name in begins.findall(part)]
+    assert sections.index(first) == next(k for k, part in enumerate(sections) if "  -" in part)
+    known = [param.opts[-1] for param in command.params if isinstance(param, click.Option)]
+    assert sorted(listed) == sorted([*known, "--help"])
+    assert "Most used" not in run("measure", "--help").output
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vidream.cli.options import GroupedCommand, option_for, unset, with_options
+from vidream.cli.options import Grouped, GroupedCommand, option_for, unset, with_options
 from vidream.cli.terminal import Progress, fail, messages, status, stoppable
 from vidream.errors import SettingsError, VidreamError
 from vidream.presets import DEFAULT, OCTAVE_FILM, PRESETS, preset_settings
@@ -22,6 +22,7 @@ from vidream.settings import (
     StyleSettings,
     TimeSettings,
     WriteSettings,
+    option_of,
 )
 
 GROUPS: tuple[tuple[str, type], ...] = (
@@ -36,8 +37,11 @@ GROUPS: tuple[tuple[str, type], ...] = (
 )
 
 
+FIRST = "Most used"
+"""Heading of the options that most people need; they are not repeated under their own."""
+
 _SETTINGS = [
-    option_for(setting, heading)
+    option_for(setting, FIRST if option_of(setting).common else heading)
     for heading, part in GROUPS
     for setting in fields(part)
     if "option" in setting.metadata
@@ -87,9 +91,10 @@ def _presets(_: Any) -> Iterator[str]:
     epilog="How still and how deep a dream is: `vidream measure SOURCE DREAM`.",
 )
 @click.argument("source", metavar="SOURCE")
-@click.option("-o", "--output", "target", required=True, metavar="TARGET", help="File to write.")
+@click.option("-o", "--output", "target", required=True, metavar="TARGET", help="File to write.",
+              cls=Grouped, heading=FIRST)  # fmt: skip
 @click.option(
-    "--preset", type=click.Choice(list(PRESETS)), metavar="NAME",
+    "--preset", type=click.Choice(list(PRESETS)), metavar="NAME", cls=Grouped, heading=FIRST,
     help="What one shall see: see --list-presets. "
     f"For a film of octaves: {OCTAVE_FILM}, unless given. [default: {DEFAULT}]",
 )  # fmt: skip

@@ -20,6 +20,7 @@ class DreamSettings(Validated):
         metavar="LAYER",
         parse=LayerTerm.parse,
         flag="layer",
+        common=True,
     )
     objective: str = option(
         "energy",
@@ -129,6 +130,7 @@ class DreamSettings(Validated):
         minimum=0,
         maximum=1,
         over_time=True,
+        common=True,
     )
     carry: float | None = option(
         None,

@@ -20,6 +20,7 @@ class ReadSettings(Validated):
         metavar="TIME",
         parse=parse_time,
         minimum=0,
+        common=True,
     )
     end: float | None = option(
         None, "Stop at this time.", metavar="TIME", parse=parse_time, minimum=0
@@ -30,6 +31,7 @@ class ReadSettings(Validated):
         metavar="TIME",
         parse=parse_time,
         minimum=0,
+        common=True,
     )
     frames: int | None = option(None, "Stop after this many frames.", metavar="N", minimum=1)
     width: int | None = option(
@@ -38,6 +40,7 @@ class ReadSettings(Validated):
         metavar="PIXELS",
         minimum=16,
         maximum=16384,
+        common=True,
     )
     height: int | None = option(
         None,
@@ -104,4 +107,4 @@ class WriteSettings(Validated):
         choices=("slow", "medium", "fast"),
     )
     format: str = option("y4m", "What is written to a pipe (-o -).", choices=("y4m", "nut"))
-    overwrite: bool = option(False, "Replace the output if it is there.")
+    overwrite: bool = option(False, "Replace the output if it is there.", common=True)

@@ -19,6 +19,7 @@ class FinishSettings(Validated):
         minimum=0,
         maximum=2,
         over_time=True,
+        common=True,
     )
     keep_edges: float = option(
         0.0,
@@ -40,6 +41,7 @@ class FinishSettings(Validated):
         "Show the dream only where this picture or video is white, or not transparent. A video "
         "runs in step with the clip; its last frame holds.",
         metavar="FILE",
+        common=True,
     )
     feather: int = option(
         8,

@@ -24,6 +24,8 @@ class Option:
     """Name of the command line option, where it is not the field's own."""
     over_time: bool = False
     """Whether it may change from frame to frame."""
+    common: bool = False
+    """Whether it is one of the few that most people need, which the help shows first."""
 
 
 def option(default: Any, help: str, **details: Any) -> Any:
