@@ -12,12 +12,12 @@ PACKAGE = Path(vidream.__file__).parent
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
     "errors", "allocator", "queues", "settings", "frames", "media", "drafts", "stills",
-    "reader", "sound", "timeline",
+    "reader", "inscriptions", "sound", "timeline",
     "likeness", "objectives", "octaves", "styles", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "camera", "scenes", "motion", "networks", "survey", "aims", "dreamer", "deepening", "presets",
     "temporal", "effects", "processors", "noise", "zoom", "films",
-    "writer", "companion", "masks", "finish", "pipeline", "measure", "plot", "cli",
+    "record", "writer", "companion", "masks", "finish", "pipeline", "measure", "plot", "cli",
     "__main__",
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vidream.dreamer import choose_device
 from vidream.errors import SettingsError
@@ -22,12 +22,13 @@ from vidream.films import (
 from vidream.finish import Finish
 from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import Frame, Picture, to_picture, to_tensor
-from vidream.media import AudioPacket, Place
+from vidream.media import AudioPacket, Place, VideoInfo
 from vidream.motion import Motion, MotionTracker
 from vidream.presets import preset_settings
-from vidream.processors import Processor, check_tunable, load_processor, tuned
+from vidream.processors import Processor, check_tunable, load_processor, tuned, weights_of
 from vidream.queues import Behind, ahead, queue_depth
 from vidream.reader import Reader, open_reader
+from vidream.record import Record
 from vidream.settings import DreamSettings, FinishSettings, Settings
 from vidream.stills import write_still
 from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
@@ -210,14 +211,26 @@ def dream_video(
         return _dream_still(source, target, settings, progress, on_download)
     timeline = open_timeline(asked, None if filmed else source)
     if filmed:
-        return _film(source, target, timeline, progress, on_download, on_step)
+        return _film(source, target, asked, timeline, progress, on_download, on_step)
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, settings.read))
-        writer = stack.enter_context(open_writer(target, reader.info, settings.write))
         finish = stack.enter_context(Finish(settings.finish, settings.read.start))
         processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
         check_tunable(processor, settings.effect, timeline.names)
+        info = recorded(reader.info, source, asked)
+        writer = stack.enter_context(open_writer(target, info, settings.write))
         return _render(reader, writer, processor, finish, timeline, progress)
+
+
+def record_of(source: Place, settings: Settings) -> Record:
+    """Make the record of what is dreamed; its weights are there by now."""
+    return Record.of(source, settings, weights_of(settings.effect, settings.dream))
+
+
+def recorded(info: VideoInfo, source: Place, settings: Settings) -> VideoInfo:
+    """Let what the writer knows of a clip say how its dream is made."""
+    comment = record_of(source, settings).within(info.metadata.get("comment"))
+    return replace(info, metadata={**info.metadata, "comment": comment})
 
 
 def _dream_still(
@@ -239,7 +252,8 @@ def _dream_still(
             [still.image], settings.dream, processor=processor, finish=finish, expected=1
         )
         for frame, report in frames:
-            write_still(target, still.replaced(frame.image), settings.write)
+            comment = record_of(source, settings).text
+            write_still(target, still.replaced(frame.image, comment), settings.write)
             if progress is not None:
                 progress(report)
     return 1
@@ -248,6 +262,7 @@ def _dream_still(
 def _film(
     source: Place,
     target: Place,
+    asked: Settings,
     timeline: Timeline,
     progress: Progress | None,
     on_download: Download | None,
@@ -264,9 +279,10 @@ def _film(
     info = plan_film(picture, settings, timeline).info
     depth = queue_depth(info.width, info.height)
     dream = settings.film.deepened(settings.dream)
+    processor = load_processor(settings.effect, dream, on_download, settings.style)
+    check_tunable(processor, settings.effect, timeline.names)
+    info = recorded(info, source, asked)
     with open_writer(target, info, settings.write) as writer:
-        processor = load_processor(settings.effect, dream, on_download, settings.style)
-        check_tunable(processor, settings.effect, timeline.names)
         frames = film_frames(
             picture, settings, processor=processor, on_step=on_step, timeline=timeline
         )

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 from vidream.deepening import Deepener, Depth
 from vidream.dreamer import Dreamer
+from vidream.effects import decoder
 from vidream.effects.adain import AdaIn
 from vidream.errors import SettingsError, unknown
+from vidream.networks import find_network
 from vidream.settings import DreamSettings, Settings, StyleSettings
 from vidream.temporal import Memo, Start
+from vidream.weights import digest_of
 
 GROUP = "vidream.processors"
 
@@ -138,3 +142,19 @@ def check_tunable(processor: Processor, name: str, changing: frozenset[str]) -> 
     if stuck and not isinstance(processor, Tunable):
         given = ", ".join(setting.replace("_", "-") for setting in stuck)
         raise SettingsError(f"the effect {name} cannot change {given} over time: leave it out")
+
+
+def weights_of(effect: str, settings: DreamSettings) -> dict[str, str]:
+    """Give the SHA-256 of the weights that a built-in effect, once loaded, works with.
+
+    Returns:
+        In hex, by the names of the files; none for plugins, of which nothing is known.
+    """
+    if effect not in ("dream", "adain"):
+        return {}
+    own = find_network(settings.network if effect == "dream" else "vgg19").weights
+    name = own.name if settings.weights is None else Path(settings.weights).name
+    found = {name: digest_of(own, settings.weights)}
+    if effect == "adain":
+        found[decoder.SPEC.weights.name] = digest_of(decoder.SPEC.weights)
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from vidream.drafts import Draft, cannot_write, exists
 from vidream.errors import InputError, OutputError
@@ -29,6 +29,7 @@ _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".webp": ("WEBP", {"quality": 95, "method": 4}),
 }
+_DESCRIPTION = 0x010E  # EXIF's ImageDescription
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
@@ -39,14 +40,16 @@ class Still:
     Args:
         image: RGB picture, uint8 ``[height, width, 3]``.
         icc_profile: its colour profile, if it has one.
+        comment: what the file shall say besides; none is read.
     """
 
     image: Picture = field(repr=False)
     icc_profile: bytes | None = field(default=None, repr=False)
+    comment: str | None = field(default=None, repr=False)
 
-    def replaced(self, image: Picture) -> Still:
+    def replaced(self, image: Picture, comment: str | None = None) -> Still:
         """Give another picture with the same colour profile."""
-        return replace(self, image=image)
+        return replace(self, image=image, comment=comment)
 
 
 def is_still(place: Place) -> bool:
@@ -161,10 +164,45 @@ def _save(path: Path, suffix: str, still: Still) -> None:
     kind, options = _FORMATS[suffix.lower()]
     if still.icc_profile:
         options = {**options, "icc_profile": still.icc_profile}
+    if still.comment is not None:
+        options = {**options, **_comment_options(kind, still.comment)}
     try:
         Image.fromarray(still.image).save(path, format=kind, **options)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _comment_options(kind: str, comment: str) -> dict[str, Any]:
+    if kind == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Comment", comment)
+        return {"pnginfo": text}
+    if kind == "JPEG":
+        return {"comment": comment.encode()}
+    return {"exif": exif_of(comment)}
+
+
+def exif_of(comment: str) -> bytes:
+    """Give EXIF that describes its picture so, as WebP holds it."""
+    exif = Image.Exif()
+    exif[_DESCRIPTION] = comment
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def read_still_comment(name: str) -> str | None:
+    """Read the comment of a picture or a GIF; None if it has none.
+
+    Raises:
+        InputError: there is no picture to read there.
+    """
+    try:
+        with Image.open(name, formats=["PNG", "JPEG", "WEBP", "GIF"]) as opened:
+            found = opened.info.get("Comment") or opened.info.get("comment")
+            if found is None and opened.format == "WEBP":
+                found = opened.getexif().get(_DESCRIPTION)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(_why_not(name, error)) from error
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
 
 
 class SequenceWriter:
@@ -173,12 +211,14 @@ class SequenceWriter:
     Args:
         pattern: path such as ``frames/%05d.png``; its folder is made if it is not there.
         settings: whether older pictures of the pattern may be replaced.
+        comment: written into each of them.
 
     Raises:
         OutputError: there are such pictures already, or the folder cannot be written.
     """
 
-    def __init__(self, pattern: str, settings: WriteSettings) -> None:
+    def __init__(self, pattern: str, settings: WriteSettings, comment: str | None = None) -> None:
+        self._comment = comment
         self._folder, self._name = Path(pattern).parent, Path(pattern).name
         self._suffix = Path(pattern).suffix.lower()
         if self._suffix not in _FORMATS:
@@ -205,7 +245,7 @@ class SequenceWriter:
     def write(self, frame: Frame) -> None:
         """Write a picture, numbered from 1."""
         path = self._draft / (self._name % (len(self._written) + 1))
-        _save(path, self._suffix, Still(frame.image))
+        _save(path, self._suffix, Still(frame.image, comment=self._comment))
         self._written.append(path)
 
     def write_audio(self, packet: AudioPacket) -> None:

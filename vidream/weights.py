@@ -135,6 +135,17 @@ def find(
     return Located(path, bool(weights.sha256))
 
 
+def digest_of(weights: WeightsFile, explicit: str | None = None) -> str:
+    """Give the SHA-256, in hex, of a weights file that :func:`find` has found before.
+
+    Raises:
+        WeightsError: it is gone.
+    """
+    if explicit is None and len(weights.sha256) == 64:
+        return weights.sha256  # it has been checked
+    return sha256_of(find(weights, explicit).path)
+
+
 def _remedy(weights: WeightsFile) -> str:
     if weights.url is None and weights.package is not None:
         carrier = weights.package[0].replace("_", "-")

@@ -20,6 +20,7 @@ import av.video
 from vidream.drafts import Draft, cannot_write, check_place
 from vidream.errors import OutputError
 from vidream.frames import Frame
+from vidream.inscriptions import inscribe
 from vidream.media import AudioPacket, Colour, Place, VideoInfo, is_pipe
 from vidream.settings import WriteSettings
 from vidream.stills import SequenceWriter, is_sequence, is_still
@@ -108,6 +109,7 @@ class Container:
     options: dict[str, str] = field(default_factory=dict)
 
 
+_NO_DICE = {"fflags": "+bitexact"}  # Matroska's names of tracks and files are drawn at random
 _FASTSTART = {"movflags": "+faststart"}
 # Stricter than the muxer, which puts Vorbis and PCM into MP4 where players do not look for them.
 _MP4_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"))
@@ -118,9 +120,15 @@ CONTAINERS = {
     ".m4v": Container("mp4", ("h264", "hevc"), _MP4_SOUND, "aac", None, _FASTSTART),
     ".mov": Container("mov", ("h264", "hevc", "prores"), _MOV_SOUND, "aac", None, _FASTSTART),
     ".mkv": Container(
-        "matroska", ("h264", "hevc", "vp9", "av1", "prores", "ffv1"), None, "libopus"
+        "matroska",
+        ("h264", "hevc", "vp9", "av1", "prores", "ffv1"),
+        None,
+        "libopus",
+        options=_NO_DICE,
     ),
-    ".webm": Container("webm", ("vp9", "av1"), frozenset(("opus", "vorbis")), "libopus"),
+    ".webm": Container(
+        "webm", ("vp9", "av1"), frozenset(("opus", "vorbis")), "libopus", options=_NO_DICE
+    ),
     ".gif": Container("gif", ("gif",), clock=_CENTISECOND, options={"loop": "0"}),
     ".webp": Container("webp", ("webp",), clock=_MILLISECOND, options={"loop": "0"}),
     ".y4m": Container("yuv4mpegpipe", ("raw",)),
@@ -180,7 +188,8 @@ def open_writer(target: Place, info: VideoInfo, settings: WriteSettings | None =
     if is_sequence(target):
         if info.audio:
             _log.info("pictures hold no sound: it is left out")
-        return SequenceWriter(os.fspath(target), settings)  # type: ignore[arg-type]
+        comment = info.metadata.get("comment")
+        return SequenceWriter(os.fspath(target), settings, comment)  # type: ignore[arg-type]
     return VideoWriter(target, info, settings)
 
 
@@ -388,6 +397,9 @@ class VideoWriter:
             for track in self._sound:
                 track.flush()
             self._out.close()
+            comment = self._info.metadata.get("comment")
+            if self._draft is not None and comment:
+                inscribe(self._draft.path, self._container.muxer, comment)
         self._finished = True
         if self._draft is not None:
             self._draft.publish()

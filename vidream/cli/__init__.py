@@ -12,10 +12,11 @@ import click
 from click_default_group import DefaultGroup
 
 from vidream.cli.dream import dream
+from vidream.cli.info import info
 from vidream.cli.measure import measure
 from vidream.cli.terminal import Progress as _Progress
 
-__all__ = ["_Progress", "cli", "dream", "main", "measure"]
+__all__ = ["_Progress", "cli", "dream", "info", "main", "measure"]
 
 
 @click.group(cls=DefaultGroup, default="dream", default_if_no_args=True, add_help_option=False)
@@ -25,6 +26,7 @@ def cli() -> None:
 
 cli.add_command(dream)
 cli.add_command(measure)
+cli.add_command(info)
 
 
 def main() -> None:

@@ -88,7 +88,8 @@ def _presets(_: Any) -> Iterator[str]:
     cls=GroupedCommand,
     usage="SOURCE -o TARGET [OPTIONS]",
     no_args_is_help=True,
-    epilog="How still and how deep a dream is: `vidream measure SOURCE DREAM`.",
+    epilog="How still and how deep a dream is: `vidream measure SOURCE DREAM`. How it was made: "
+    "`vidream info DREAM`.",
 )
 @click.argument("source", metavar="SOURCE")
 @click.option("-o", "--output", "target", required=True, metavar="TARGET", help="File to write.",
