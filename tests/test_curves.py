@@ -192,7 +192,6 @@ def test_files_that_hold_no_keys(tmp_path, text, says):
     [
         ({"key": ("strength: 0=1", "strength: 1=0")}, "strength changes with time twice"),
         ({"key": ("step-size: 0=0.1",), "audio_reactive": ("step-size=bass",)}, "step-size"),
-        ({"audio": "song.mp3"}, "add --audio-reactive"),
         ({"keys": "no-such.toml"}, "No such file"),
     ],
 )

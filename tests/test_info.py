@@ -97,10 +97,16 @@ def test_a_picture_says_how_it_was_made(tmp_path, name):
         assert picture.size == (96, 96)
 
 
-@pytest.mark.parametrize("name", ["mp4", "mov", "mkv", "webm", "gif", "webp"])
-def test_the_same_command_gives_the_same_bytes(source, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("mp4", "vp9"), ("mov", "prores"), ("mkv", "ffv1"), ("webm", "vp9"), ("gif", None),
+     ("webp", None)],
+)  # fmt: skip
+def test_the_same_command_gives_the_same_bytes(source, tmp_path, name, codec):
+    """Of what we write; x264 itself differs once in hundreds of times on a busy machine."""
+    settings = Settings().updated(effect="none", codec=codec)
     for target in ("a", "b"):
-        dream_video(source, str(tmp_path / f"{target}.{name}"), Settings().updated(effect="none"))
+        dream_video(source, str(tmp_path / f"{target}.{name}"), settings)
     assert (tmp_path / f"a.{name}").read_bytes() == (tmp_path / f"b.{name}").read_bytes()
 
 

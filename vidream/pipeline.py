@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from vidream.dreamer import choose_device
 from vidream.errors import SettingsError
@@ -27,13 +28,16 @@ from vidream.motion import Motion, MotionTracker
 from vidream.presets import preset_settings
 from vidream.processors import Processor, check_tunable, load_processor, tuned, weights_of
 from vidream.queues import Behind, ahead, queue_depth
-from vidream.reader import Reader, open_reader
+from vidream.reader import open_reader
 from vidream.record import Record
 from vidream.settings import DreamSettings, FinishSettings, Settings
+from vidream.soundtrack import Soundtrack
 from vidream.stills import write_still
 from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
 from vidream.timeline import Timeline, open_timeline, peaked
 from vidream.writer import Writer, check_target, open_writer
+
+T = TypeVar("T")
 
 Followed = tuple[Frame, Motion]
 """A frame, and what is known of it from those before it."""
@@ -217,9 +221,13 @@ def dream_video(
         finish = stack.enter_context(Finish(settings.finish, settings.read.start))
         processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
         check_tunable(processor, settings.effect, timeline.names)
-        info = recorded(reader.info, source, asked)
+        info, items = recorded(reader.info, source, asked), iter(reader)
+        if settings.read.audio is not None:
+            sound = Soundtrack(settings.read.audio, settings.read.start)
+            stack.enter_context(sound)
+            info, items = sound.on(info), sound.among(items)
         writer = stack.enter_context(open_writer(target, info, settings.write))
-        return _render(reader, writer, processor, finish, timeline, progress)
+        return _render(items, info, writer, processor, finish, timeline, progress)
 
 
 def record_of(source: Place, settings: Settings) -> Record:
@@ -245,6 +253,8 @@ def _dream_still(
             "a picture has no time for settings to change in: leave key, keys and audio-reactive "
             "out, or make a film of it"
         )
+    if settings.read.audio is not None:
+        raise SettingsError("a picture has no sound: leave audio out, or make a film of it")
     still = read_picture(source, settings)
     with Finish(settings.finish) as finish:
         processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
@@ -282,12 +292,16 @@ def _film(
     processor = load_processor(settings.effect, dream, on_download, settings.style)
     check_tunable(processor, settings.effect, timeline.names)
     info = recorded(info, source, asked)
-    with open_writer(target, info, settings.write) as writer:
-        frames = film_frames(
-            picture, settings, processor=processor, on_step=on_step, timeline=timeline
-        )
-        with Behind(_put_on(writer), depth) as output:
-            return _write_out(_timed(frames, info.frames), output, writer, progress)
+    frames = film_frames(picture, settings, processor=processor, on_step=on_step, timeline=timeline)
+    with ExitStack() as stack:
+        items: Iterable[Frame | AudioPacket] = frames
+        if settings.read.audio is not None:
+            sound = stack.enter_context(Soundtrack(settings.read.audio))
+            info, items = sound.on(info), sound.among(frames)
+        writer = stack.enter_context(open_writer(target, info, settings.write))
+        output = stack.enter_context(Behind(_put_on(writer), depth))
+        pictures = _pictures(items, output)
+        return _write_out(_timed(pictures, info.frames), output, writer, progress)
 
 
 def _timed(frames: Iterable[Frame], expected: int | None) -> Iterator[tuple[Frame, FrameReport]]:
@@ -301,7 +315,8 @@ def _timed(frames: Iterable[Frame], expected: int | None) -> Iterator[tuple[Fram
 
 
 def _render(
-    reader: Reader,
+    items: Iterable[Frame | AudioPacket],
+    info: VideoInfo,
     writer: Writer,
     processor: Processor,
     finish: Finish,
@@ -310,23 +325,23 @@ def _render(
 ) -> int:
     """Run the loop."""
     tracker = make_tracker(timeline.settings.dream, processor)
-    depth = queue_depth(reader.info.width, reader.info.height)
+    depth = queue_depth(info.width, info.height)
     with (
-        ahead(reader, depth) as items,
+        ahead(items, depth) as read,
         Behind(_put_on(writer), depth) as output,
-        _followed(items, tracker, depth) as followed,
+        _followed(read, tracker, depth) as followed,
     ):
-
-        def pictures() -> Iterator[Followed]:
-            """Pass frames on to the dreamer, and packets of sound straight to the writer."""
-            for item in followed:
-                if isinstance(item, AudioPacket):
-                    output.put(item)
-                else:
-                    yield item
-
-        dreams = _dream(pictures(), timeline, processor, None, finish, reader.info.frames)
+        dreams = _dream(_pictures(followed, output), timeline, processor, None, finish, info.frames)
         return _write_out(dreams, output, writer, progress)
+
+
+def _pictures(items: Iterable[T | AudioPacket], output: Behind[Frame | AudioPacket]) -> Iterator[T]:
+    """Pass frames on to the dreamer, and packets of sound straight to the writer."""
+    for item in items:
+        if isinstance(item, AudioPacket):
+            output.put(item)
+        else:
+            yield item
 
 
 def _write_out(

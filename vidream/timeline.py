@@ -106,7 +106,7 @@ def open_timeline(settings: Settings, source: Place | None = None) -> Timeline:
     base = peaked(settings)
     courses: dict[str, Course] = {term.setting: term.curve for term in time.curves}
     if time.audio_reactive:
-        sound = _hear(time.audio, source)
+        sound = _hear(settings.read.audio, source)
         for term in time.audio_reactive:
             courses[term.setting] = _following(sound, term.band, *_range(term, settings))
     return Timeline(base, courses)

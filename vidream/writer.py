@@ -405,6 +405,13 @@ class VideoWriter:
             self._draft.publish()
 
 
+# What is meant where a file, as WAV and AVI may, tells only how many channels it has.
+_USUAL_LAYOUTS = {
+    "1 channels": "mono", "2 channels": "stereo", "4 channels": "quad", "6 channels": "5.1",
+    "8 channels": "7.1",
+}  # fmt: skip
+
+
 class _Track:
     """A track of sound: copied packet for packet where the container allows it."""
 
@@ -424,7 +431,8 @@ class _Track:
         # Opus knows 48 kHz and its divisors only.
         rate = 48_000 if encoder == "libopus" else template.rate
         self._stream = out.add_stream(encoder, rate=rate)
-        self._stream.layout = template.layout.name
+        layout = template.layout.name
+        self._stream.layout = _USUAL_LAYOUTS.get(layout, layout)
         _log.info(
             "audio track %d: %s re-encoded to %s, as this container does not take it",
             number + 1,

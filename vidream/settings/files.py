@@ -65,6 +65,13 @@ class ReadSettings(Validated):
         maximum=1000,
     )
 
+    audio: str | None = option(
+        None,
+        "File whose sound the dream has, and settings follow, in place of the clip's own. It "
+        "runs in step with the clip.",
+        metavar="FILE",
+    )
+
     def __post_init__(self) -> None:
         """Check ranges, and that the limits agree."""
         Validated.__post_init__(self)

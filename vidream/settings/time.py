@@ -232,9 +232,6 @@ class TimeSettings(Validated):
         metavar="TERM",
         parse=Reaction.parse,
     )
-    audio: str | None = option(
-        None, "File whose sound is followed, in place of the clip's own.", metavar="FILE"
-    )
 
     def __post_init__(self) -> None:
         """Check that they go together, and accept terms written as text."""
@@ -252,10 +249,6 @@ class TimeSettings(Validated):
                         f"{name.replace('_', '-')} changes with time twice: put all its keys into "
                         "one term, and give either keys or a band"
                     )
-        if self.audio is not None and not self.audio_reactive:
-            raise SettingsError(
-                "audio is for settings that follow it: add --audio-reactive strength=bass"
-            )
 
     @property
     def curves(self) -> tuple[KeyTerm, ...]:

@@ -1,0 +1,106 @@
+"""Another sound for a clip."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from conftest import textured
+from media import make_clip, sound_packets, video_times
+from PIL import Image
+from test_sound import RATE, TIMES, burst, write_sound
+
+from vidream import Frame, Settings, dream_video
+from vidream.media import AudioPacket
+from vidream.sound import hear
+from vidream.soundtrack import Soundtrack
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory):
+    """Three seconds, the second of which hums."""
+    return write_sound(tmp_path_factory.mktemp("song") / "song.m4a", burst(60), "aac")
+
+
+def frames(count, rate=10, first=0):
+    picture = textured(16, 16)
+    return [Frame(picture, k, first + k, Fraction(1, rate), 1) for k in range(count)]
+
+
+def bass(path, time):
+    return hear(str(path)).at("bass", time)
+
+
+def test_packets_lie_between_frames_and_end_with_them(song):
+    with Soundtrack(song) as sound:
+        items = list(sound.among(frames(10)))
+    assert [i.index for i in items if isinstance(i, Frame)] == list(range(10))
+    shown = Fraction(0)
+    for item in items:
+        if isinstance(item, Frame):
+            shown = item.time
+        else:
+            assert item.packet.pts * item.packet.time_base < shown + Fraction(1, 10)
+    last = [i.packet for i in items if isinstance(i, AudioPacket)][-1]
+    assert 0.95 < last.pts * last.time_base < 1
+
+
+@pytest.mark.parametrize("first", [0, 37])
+def test_a_cut_takes_its_cut_of_the_sound(song, first):
+    """Whether the clip's own times begin at 0 or anywhere: the first frame is at the start."""
+    with Soundtrack(song, 1.5) as sound:
+        packets = [
+            i.packet for i in sound.among(frames(5, first=first)) if isinstance(i, AudioPacket)
+        ]
+    times = [float(p.pts * p.time_base) - first / 10 for p in packets]
+    assert 0 <= times[0] < 1024 / RATE
+    assert 0.45 < times[-1] < 0.5
+
+
+def test_the_clips_own_sound_is_left_out(song):
+    own = AudioPacket(0, None)
+    with Soundtrack(song) as sound:
+        items = list(sound.among([own, *frames(2), own]))
+    assert own not in items
+
+
+def test_a_clip_gets_the_sound_packet_for_packet(song, tmp_path):
+    clip = make_clip(tmp_path / "c.mp4", rate=Fraction(5), sound="aac")
+    dream_video(clip, str(tmp_path / "d.mp4"), Settings().updated(effect="none", audio=song))
+    theirs = [data for data, _ in sound_packets(song)]
+    ours = [data for data, _ in sound_packets(tmp_path / "d.mp4")]
+    assert ours
+    assert theirs[: len(ours)] == ours
+    assert video_times(tmp_path / "d.mp4") == video_times(clip)
+    assert bass(tmp_path / "d.mp4", 0.8) < 0.1
+
+
+def test_a_film_of_a_still_gets_it_too(song, tmp_path):
+    Image.fromarray(textured(48, 64)).save(tmp_path / "a.png")
+    settings = Settings().updated(effect="none", zoom=1.01, fps=10, frames=20, audio=song)
+    for name in ("z.mp4", "z.webm"):  # copied, and encoded anew
+        dream_video(str(tmp_path / "a.png"), str(tmp_path / name), settings)
+        assert bass(tmp_path / name, 0.8) < 0.1
+        assert bass(tmp_path / name, 1.5) > 0.9
+        with av.open(str(tmp_path / name)) as film:
+            assert len(list(film.decode(video=0))) == 20
+
+
+def test_sound_without_names_of_its_channels(tmp_path):
+    """As WAV has it."""
+    two = np.stack([burst(60), 0 * TIMES.astype(np.float32)])
+    path = str(tmp_path / "s.wav")
+    with av.open(path, "w") as out:
+        track = out.add_stream("pcm_s16le", rate=RATE)
+        track.layout = "stereo"
+        data = (two.T.reshape(1, -1) * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(data, format="s16", layout="stereo")
+        frame.rate, frame.pts = RATE, 0
+        out.mux(track.encode(frame))
+        out.mux(track.encode(None))
+    clip = make_clip(tmp_path / "c.mp4", [textured(48, 64)] * 20, rate=Fraction(10))
+    dream_video(clip, str(tmp_path / "d.mp4"), Settings().updated(effect="none", audio=path))
+    assert bass(tmp_path / "d.mp4", 1.5) > 0.9
+    assert bass(tmp_path / "d.mp4", 0.8) < 0.1
