@@ -190,10 +190,14 @@ def _flags(settings: Settings, differing: Mapping[str, Any]) -> Iterator[str]:
             yield flag
             continue
         for term in value if isinstance(value, tuple) else (value,):
-            yield from (
-                flag,
-                format(Decimal(repr(term)), "f") if isinstance(term, float) else str(term),
-            )
+            yield from (flag, _written(term))
+
+
+def _written(value: Any) -> str:
+    """Write a value as an option is read; times know no exponents."""
+    if not isinstance(value, float):
+        return str(value)
+    return format(Decimal(repr(value)), "f").removesuffix(".0")
 
 
 def _as_argument(source: str) -> str:
