@@ -34,7 +34,7 @@ from vidream.settings import DreamSettings, FinishSettings, Settings
 from vidream.soundtrack import Soundtrack
 from vidream.stills import write_still
 from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
-from vidream.timeline import Timeline, open_timeline, peaked
+from vidream.timeline import Clock, Timeline, open_timeline, peaked
 from vidream.writer import Writer, check_target, open_writer
 
 T = TypeVar("T")
@@ -140,12 +140,13 @@ def _dream(
 ) -> Iterator[tuple[Frame, FrameReport]]:
     """Dream frames whose motion is known."""
     device = choose_device(timeline.settings.dream.device) if processor.recurrent else "cpu"
+    clock = Clock(timeline.settings.read.start)
     state: DreamState | None = None
     picture: Picture | None = None
     for frame, motion in followed:
         began = time.perf_counter()
         carried, again = True, picture is not None and motion.duplicate
-        now = timeline.of(frame)
+        now = timeline.at(clock(frame))
         if not again:
             source = to_tensor(frame.image, device)
             state = None if motion.cut else state

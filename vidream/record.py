@@ -21,7 +21,8 @@ from vidream.presets import DEFAULT, PRESETS, preset_settings
 from vidream.settings import Settings, StyleTerm, option_of
 
 _MARK = "vidream "  # begins the line of a comment that holds a record
-_LEFT_OUT = frozenset(("overwrite", "keys"))  # the latter's keys are among the others
+# The keys of a file are among the others.
+_LEFT_OUT = frozenset(("overwrite", "resume", "keep_work", "keys"))
 _COMMANDS = frozenset(("info", "measure"))
 
 

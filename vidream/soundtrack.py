@@ -60,21 +60,26 @@ class Soundtrack:
             if isinstance(item, AudioPacket):
                 continue
             first = item.time if first is None else first
-            yield from self._until(item.time, first)
+            yield from self.until(item.time, first)
             yield item
             end = item.time + item.duration * item.time_base
         if first is not None:
-            yield from self._until(end, first)
+            yield from self.until(end, first)
 
-    def _until(self, time: Fraction, first: Fraction) -> Iterator[AudioPacket]:
-        """Give the packets that begin before a time, where the first frame is at ``first``."""
+    def until(self, time: Fraction | None, first: Fraction) -> Iterator[AudioPacket]:
+        """Give the packets that begin before a time, and have not been given yet.
+
+        Args:
+            time: in seconds, on the clock of the frames; None for all that there are.
+            first: when the clip's first frame shows.
+        """
         while True:
             if self._waiting is None:
                 self._waiting = self._next(first)
             if self._waiting is None:
                 return
             packet = self._waiting.packet
-            if packet.pts * packet.time_base >= time:
+            if time is not None and packet.pts * packet.time_base >= time:
                 return
             yield self._waiting
             self._waiting = None

@@ -22,14 +22,16 @@ class Clock:
 
     Args:
         start: where in the clip its first frame lies, in seconds; None without a cut.
+        begin: when the first frame of the clip shows, in seconds, where that is not the first one
+            that is asked for.
     """
 
-    def __init__(self, start: float | None = None) -> None:
+    def __init__(self, start: float | None = None, begin: Fraction | None = None) -> None:
         self._start = None if start is None else Fraction(start)
-        self._first: Fraction | None = None
+        self._first = begin
 
     def __call__(self, frame: Frame) -> Fraction:
-        """Give the time of a frame, in seconds. The first one that it is asked for comes first."""
+        """Give the time of a frame, in seconds."""
         if self._start is not None:
             return frame.time + self._start
         if self._first is None:
@@ -38,7 +40,7 @@ class Clock:
 
 
 class Timeline:
-    """Settings over time.
+    """Settings over time. Pure, but for what it remembers of the last moment.
 
     Args:
         settings: what is set.
@@ -53,7 +55,6 @@ class Timeline:
     def __init__(self, settings: Settings, courses: Mapping[str, Course] | None = None) -> None:
         self.settings = settings
         self._courses = dict(courses or {})
-        self._clock = Clock(settings.read.start)
         self._now: tuple[dict[str, float], Settings] = ({}, settings)
 
     @property
@@ -67,10 +68,6 @@ class Timeline:
         if values != self._now[0]:
             self._now = values, self.settings.updated(**values)
         return self._now[1]
-
-    def of(self, frame: Frame) -> Settings:
-        """Give the settings of a frame; its clip's first one is to be asked for first."""
-        return self.at(self._clock(frame)) if self._courses else self.settings
 
 
 def peaked(settings: Settings) -> Settings:
