@@ -15,8 +15,8 @@ ORDER = [
     "reader", "inscriptions", "sound", "soundtrack", "timeline",
     "likeness", "objectives", "octaves", "styles", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
-    "camera", "scenes", "motion", "networks", "survey", "aims", "dreamer", "deepening", "presets",
-    "temporal", "effects", "processors", "noise", "zoom", "films",
+    "camera", "transforms", "scenes", "motion", "networks", "survey", "aims", "dreamer",
+    "deepening", "presets", "temporal", "effects", "processors", "noise", "zoom", "films",
     "record", "writer", "companion", "masks", "finish", "pipeline", "measure", "plot", "cli",
     "__main__",
 ]  # fmt: skip

@@ -218,9 +218,9 @@ def test_new_ground_everywhere_is_dreamed_as_a_whole(dreamer, deepener, image, l
     sizes = []
 
     class Watched(Dreamer):
-        def slope(self, image, beside=None):
+        def slope(self, image, beside=None, view=None):
             sizes.append(tuple(image.shape[-2:]))
-            return super().slope(image)
+            return super().slope(image, beside, view)
 
     watched = Deepener(Watched(dreamer.settings, network=dreamer.network))
     deepen(watched, image, fresh(SIZE, 1), levels, frame=1)
@@ -234,9 +234,9 @@ def test_carried_frames_cost_few_steps(dreamer, wide_dream, entering, wide_level
     work = []
 
     class Watched(Dreamer):
-        def slope(self, image, beside=None):
+        def slope(self, image, beside=None, view=None):
             work.append(math.prod(image.shape[-2:]) / math.prod(WIDE))
-            return super().slope(image)
+            return super().slope(image, beside, view)
 
     start, mask = entering
     watched = Deepener(Watched(dreamer.settings, network=dreamer.network))

@@ -1,4 +1,4 @@
-"""Sizes, jitter, smoothing and normalisation."""
+"""Sizes, smoothing and normalisation."""
 
 from __future__ import annotations
 
@@ -22,25 +22,6 @@ def test_octaves_grow_to_the_frame_and_never_under_the_minimum(height, width, co
         assert sizes[-1] == (height, width)
     else:  # a tiny frame is dreamed larger, in its own proportions
         assert sizes[0][0] / sizes[0][1] == pytest.approx(height / width, rel=1 / least + 0.01)
-
-
-@given(st.integers(0, 2**63 - 1), st.integers(0, 10**9), st.integers(0, 40))
-def test_jitter_depends_on_seed_and_frame_alone(seed, frame, reach):
-    first = octaves.jitter_shifts(seed, frame, 5, reach)
-    torch.rand(7)
-    assert octaves.jitter_shifts(seed, frame, 5, reach) == first
-    assert all(abs(y) <= reach and abs(x) <= reach for y, x in first)
-
-
-def test_jitter_differs_between_frames_and_seeds():
-    drawn = {tuple(octaves.jitter_shifts(s, f, 8, 32)) for s in range(5) for f in range(5)}
-    assert len(drawn) == 25
-
-
-@given(st.integers(-50, 50), st.integers(-50, 50))
-def test_unshift_undoes_shift(y, x):
-    image = torch.arange(2 * 3 * 7 * 5.0).view(2, 3, 7, 5)
-    assert torch.equal(octaves.unshift(octaves.shift(image, (y, x)), (y, x)), image)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 2.5])

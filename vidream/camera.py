@@ -81,10 +81,26 @@ class Camera:
     def _way_back(
         self, size: Size, times: int, device: torch.device | str
     ) -> tuple[Tensor, Tensor]:
-        """Give from where each pixel is fetched, right of and below the centre, in pixels."""
-        height, width = size
-        x = torch.arange(width, device=device, dtype=torch.float32) + (0.5 - width / 2)
-        y = torch.arange(height, device=device, dtype=torch.float32)[:, None] + (0.5 - height / 2)
-        angle = math.radians(self.degrees * times)
-        cosine, sine = math.cos(angle) / self._scale(times), math.sin(angle) / self._scale(times)
-        return cosine * x + sine * y, cosine * y - sine * x
+        return way_back(size, self._scale(times), self.degrees * times, device)
+
+
+def way_back(
+    size: Size, scale: float, degrees: float, device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    """Give from where each pixel is fetched of what is enlarged and turned about its centre.
+
+    Args:
+        size: of what is seen.
+        scale: factor by which things grow.
+        degrees: by which they turn clockwise.
+        device: where the result is to be.
+
+    Returns:
+        Pixels right of and below the centre, float32 ``[H, W]`` each.
+    """
+    height, width = size
+    x = torch.arange(width, device=device, dtype=torch.float32) + (0.5 - width / 2)
+    y = torch.arange(height, device=device, dtype=torch.float32)[:, None] + (0.5 - height / 2)
+    angle = math.radians(degrees)
+    cosine, sine = math.cos(angle) / scale, math.sin(angle) / scale
+    return cosine * x + sine * y, cosine * y - sine * x

@@ -20,12 +20,15 @@ from vidream import octaves, strength
 from vidream.balance import Spread, held
 from vidream.dreamer import Dreamer
 from vidream.octaves import Size
+from vidream.transforms import View, draw_views
 from vidream.windows import feather, windows
 
 _PATIENCE = 0.15  # share of a lack of strength that is made up for at the next frame
 _BEFORE = 0.9  # of the level, before the step at full size: the step brings the rest
 _MOST_PUSH = 1.5  # how far above the level a dream may be driven that loses so much on its way
 _MUCH = 0.2  # newness from which the whole frame is dreamed at all octaves
+
+_VIEWS = 1024  # that are drawn for a frame; should it take more steps they come again
 
 _SIDE = 160  # pixels of a window; a batch of this size costs least for each pixel
 _BATCH = 4  # windows that are dreamed side by side
@@ -100,7 +103,7 @@ class Deepener:
             fresh: ``[1, 1, H, W]``: how much of each pixel is new, 0 to 1.
             depth: to come to; of the scene's first dream from :meth:`depth`, then what the
                 previous frame gave.
-            frame: index of the frame, which seeds the jitter.
+            frame: index of the frame, which seeds the views.
 
         Returns:
             A new float32 tensor of the same shape, in [0, 1], on the same device; and the depth
@@ -109,8 +112,8 @@ class Deepener:
         settings = self.dreamer.settings
         device = self.dreamer.device
         start, source, fresh = image.to(device), source.to(device), fresh.to(device)
-        shifts = octaves.jitter_shifts(settings.seed, frame, 1024, settings.jitter)
-        step = _Stepper(self.dreamer, source, cycle(shifts).__next__)
+        views = draw_views(settings, frame, _VIEWS)
+        step = _Stepper(self.dreamer, source, cycle(views).__next__)
         levels = tuple(depth.push * level for level in depth.levels)
         dream = held(start, source, depth.spread)
         # Where coherence is less than whole all of the frame is new by that much.
@@ -187,17 +190,17 @@ class Deepener:
 
 @dataclass(frozen=True, slots=True)
 class _Stepper:
-    """Takes the steps of one frame, each with a jitter of its own.
+    """Takes the steps of one frame, each with a view of its own.
 
     Args:
         dreamer: gives the slopes.
         source: the frame, or parts of it, of the shape of the images: what their content is.
-        next_shift: gives the jitter.
+        next_view: gives the view.
     """
 
     dreamer: Dreamer
     source: Tensor
-    next_shift: Callable[[], Size]
+    next_view: Callable[[], View]
 
     @property
     def step_size(self) -> float:
@@ -227,21 +230,18 @@ class _Stepper:
         """
         settings = self.dreamer.settings
         small = octaves.resize(image, octave)
-        down, right = self.next_shift()
-        by = down % octave[0], right % octave[1]
-        beside = None
-        if self.dreamer.aim.content:
-            beside = octaves.shift(octaves.resize(self.source, octave), by)
-        slope = self.dreamer.slope(octaves.shift(small, by), beside)
+        view = self.next_view()
+        beside = octaves.resize(self.source, octave) if self.dreamer.aim.content else None
+        slope = self.dreamer.slope(small, beside, view)
         longest = strength.MOST + (0 if fresh is None else _LONGER)
-        gain = octaves.unshift(strength.gain(slope.cells, level, octave, longest), by)
+        gain = view.locate(strength.gain(slope.cells, level, view.size(octave), longest))
         if fresh is not None:
             gain = gain.minimum(strength.MOST + _LONGER * fresh)
-        gradient = octaves.smooth(octaves.unshift(slope.gradient, by), settings.smoothing)
+        gradient = octaves.smooth(slope.gradient, settings.smoothing)
         if self.dreamer.aim.terms:
             step = gain * octaves.normalize_locally(gradient, settings.normalize)
         else:
             # What is told of all of a frame has steep places and level ones.
             step = gain * octaves.normalize(gradient, settings.normalize)
         detail = octaves.resize(self.step_size * step, self.size(image))
-        return (image + detail).clamp_(0, 1), slope.cells
+        return (image + detail).clamp_(0, 1), view.locate_cells(slope.cells, octave)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from vidream.networks import Network, find_network, load_network
 from vidream.octaves import Size
 from vidream.settings import DreamSettings, StyleSettings
 from vidream.survey import Slope, Surveyor
+from vidream.transforms import View, draw_views, view_at_rest
 
 _SETTLING = 3  # steps over which ascent has to stand still
 
@@ -86,6 +87,7 @@ class Dreamer:
             ).to(choose_precision(settings.precision, self.device))
         self.network = network
         self.aim = make_aim(settings, style, network)
+        self._at_rest = view_at_rest(settings)
         self._surveyor = Surveyor(self.network, self.aim, settings.memory, self.device)
 
     def tuned(self, settings: DreamSettings) -> Dreamer:
@@ -95,8 +97,11 @@ class Dreamer:
         return other
 
     def objective(self, image: Tensor) -> Tensor:
-        """Give the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor."""
-        return self._surveyor.objective(image)
+        """Give the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor.
+
+        As steps see it but for what differs from one to the next: not moved, turned or scaled.
+        """
+        return self._surveyor.objective(self._at_rest.apply(image))
 
     def octave_sizes(self, size: Size) -> list[Size]:
         """Give the sizes at which an image of that size is dreamed, from small to large."""
@@ -121,7 +126,7 @@ class Dreamer:
 
         Args:
             image: float ``[1, 3, H, W]`` RGB in [0, 1]; the start image of a video frame.
-            frame: index of the frame, which seeds the jitter.
+            frame: index of the frame, which seeds the views.
             steps: steps at each octave; by default ``settings.steps``.
             observe: called with an :class:`OctaveReport` after each octave.
 
@@ -138,26 +143,24 @@ class Dreamer:
         size: Size = (start.shape[-2], start.shape[-1])
         self._surveyor.expect(size)
         sizes = self.octave_sizes(size)
-        shifts = octaves.jitter_shifts(
-            settings.seed, frame, max(1, len(sizes) * steps), settings.jitter
-        )
+        views = draw_views(settings, frame, max(1, len(sizes) * steps))
         detail = torch.zeros_like(start)
         for index, octave in enumerate(sizes):
             ground = octaves.resize(start, octave)
             dream = (ground + octaves.resize(detail, octave)).clamp_(0, 1)
-            mine = shifts[index * steps : (index + 1) * steps]
+            mine = views[index * steps : (index + 1) * steps]
             dream, rising = self._ascend(dream, mine, ground)
             detail = dream - ground
             if observe is not None:
                 observe(OctaveReport(index, octave, tuple(float(o) for o in rising)))
         return (start + octaves.resize(detail, size)).clamp_(0, 1).to(image.device)
 
-    def ascend(self, image: Tensor, shifts: list[Size], beside: Tensor | None = None) -> Tensor:
-        """Take one step for each shift, at the image's own size.
+    def ascend(self, image: Tensor, views: Sequence[View], beside: Tensor | None = None) -> Tensor:
+        """Take one step for each view, at the image's own size.
 
         Args:
             image: float ``[1, 3, H, W]`` RGB in [0, 1].
-            shifts: jitter of each step, in pixels.
+            views: how the network sees the image at each step.
             beside: the image whose content is to stay, of the same shape; by default ``image``.
 
         Returns:
@@ -170,40 +173,50 @@ class Dreamer:
         start = image.detach().to(self.device, torch.float32)
         self._surveyor.expect((start.shape[-2], start.shape[-1]))
         beside = start if beside is None else beside.to(start)
-        return self._ascend(start, shifts, beside)[0]
+        return self._ascend(start, views, beside)[0]
 
     def _ascend(
-        self, image: Tensor, shifts: list[Size], beside: Tensor
+        self, image: Tensor, views: Sequence[View], beside: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        """Take one step for each shift; give the image and the objective before each step.
+        """Take one step for each view; give the image and the objective before each step.
 
         With ``settings.until`` there are fewer once a step brings next to nothing.
         """
         rising: list[Tensor] = []
-        sizes = annealed(self.settings.step_size, self.settings.anneal, len(shifts))
-        for by, step_size in zip(shifts, sizes, strict=True):
-            slope = self.slope(octaves.shift(image, by), octaves.shift(beside, by))
+        sizes = annealed(self.settings.step_size, self.settings.anneal, len(views))
+        for view, step_size in zip(views, sizes, strict=True):
+            slope = self.slope(image, beside, view)
             rising.append(slope.objective)
             if self.settings.until is not None and has_settled(rising, self.settings.until):
                 break
-            gradient = octaves.unshift(slope.gradient, by)
-            gradient = octaves.smooth(gradient, self.settings.smoothing)
+            gradient = octaves.smooth(slope.gradient, self.settings.smoothing)
             gradient = octaves.normalize(gradient, self.settings.normalize)
             image = (image + step_size * gradient).clamp_(0, 1)
         return image, rising
 
-    def slope(self, image: Tensor, beside: Tensor | None = None) -> Slope:
-        """Give the gradient of the objective at float ``[B, 3, H, W]`` images in [0, 1].
+    def slope(self, image: Tensor, beside: Tensor | None = None, view: View | None = None) -> Slope:
+        """Give the slope of the objective at float ``[B, 3, H, W]`` images in [0, 1].
 
         Args:
             image: the images.
             beside: those whose content they are to keep, of the same shape.
+            view: how the network sees both. The gradient is that of the images themselves; the
+                cells are those of what is seen.
         """
-        return self._surveyor.slope(image, beside)
+        if view is None:
+            return self._surveyor.slope(image, beside)
+        beside = view.apply(beside) if beside is not None and self.aim.content else None
+        slope = self._surveyor.slope(view.apply(image), beside)
+        return replace(slope, gradient=view.restore(slope.gradient))
 
     def cells(self, image: Tensor) -> Tensor:
-        """Give the energy of each cell of the coarsest layer's grid, ``[B, 1, h, w]``."""
-        return self._surveyor.cells(image)
+        """Give the energy of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
+
+        Seen as for :meth:`objective`; of cells beyond the image nothing is told.
+        """
+        view = self._at_rest
+        size = (image.shape[-2], image.shape[-1])
+        return view.locate_cells(self._surveyor.cells(view.apply(image)), size)
 
 
 def annealed(first: float, share: float, count: int) -> list[float]:

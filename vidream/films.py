@@ -18,7 +18,7 @@ from vidream.errors import NetworkError, SettingsError
 from vidream.frames import Frame, Picture, to_picture, to_tensor
 from vidream.media import Colour, Place, VideoInfo
 from vidream.noise import is_noise, make_noise
-from vidream.octaves import Size, jitter_shifts, resize
+from vidream.octaves import Size, resize
 from vidream.presets import DEFAULT, OCTAVE_FILM, preset_settings
 from vidream.processors import DreamProcessor, Processor, load_processor, tuned
 from vidream.settings import (
@@ -33,6 +33,7 @@ from vidream.settings import (
 from vidream.stills import Still, is_still, read_still
 from vidream.temporal import Memo, Start
 from vidream.timeline import Timeline, open_timeline
+from vidream.transforms import draw_views
 from vidream.zoom import zoom
 
 OnStep = Callable[[int, int], None]
@@ -341,9 +342,9 @@ def grow(
     for octave, size in enumerate(sizes):
         ground = resize(still, size)
         dream = ground if dream is None else ground.lerp(resize(dream, size), film.blend)
-        shifts = jitter_shifts(dreamer.settings.seed, octave, steps, dreamer.settings.jitter)
-        for step, shift in enumerate(shifts, 1):
-            dream = dreamer.ascend(dream, [shift], beside=ground)
+        views = draw_views(dreamer.settings, octave, steps)
+        for step, view in enumerate(views, 1):
+            dream = dreamer.ascend(dream, [view], beside=ground)
             done += size[0] * size[1]
             if on_step is not None:
                 on_step(done, total)

@@ -1,4 +1,4 @@
-"""Octaves: sizes, resizing, jitter, and the smoothing and normalisation of gradients.
+"""Octaves: sizes, resizing, and the smoothing and normalisation of gradients.
 
 Pure functions on ``[B, C, H, W]`` tensors.
 """
@@ -43,29 +43,6 @@ def resize(image: Tensor, size: Size) -> Tensor:
     shrinks = size[0] < image.shape[-2] or size[1] < image.shape[-1]
     # On the way up antialiasing changes nothing, and takes its time.
     return F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
-
-
-def jitter_shifts(seed: int, frame: int, count: int, reach: int) -> list[Size]:
-    """Draw ``count`` random shifts within ±``reach`` pixels.
-
-    They depend on the seed and the frame's index alone, so that frame k is the same whether or
-    not the frames before it were dreamed in the same run.
-    """
-    # A 64-bit mix (the golden-ratio multiplier of Fibonacci hashing) keeps streams apart.
-    mixed = (seed * 0x9E3779B97F4A7C15 + frame * 0xD1B54A32D192ED03) % 2**63
-    generator = torch.Generator().manual_seed(mixed)
-    drawn = torch.randint(-reach, reach + 1, (count, 2), generator=generator)
-    return [(int(y), int(x)) for y, x in drawn.tolist()]
-
-
-def shift(image: Tensor, by: Size) -> Tensor:
-    """Roll the image by ``by`` pixels down and right; what leaves comes in on the other side."""
-    return torch.roll(image, shifts=by, dims=(-2, -1))
-
-
-def unshift(image: Tensor, by: Size) -> Tensor:
-    """Undo :func:`shift`."""
-    return shift(image, (-by[0], -by[1]))
 
 
 def smooth(gradient: Tensor, sigma: float) -> Tensor:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 _CUT = ("start", "end", "duration", "frames", "fps")
 _OBJECTIVE = ("network", "layers", "weights", "device")
 _SCRATCH = (
-    *("octaves", "octave_scale", "steps", "step_size", "jitter", "smoothing", "normalize"),
-    "seed",
+    *("octaves", "octave_scale", "steps", "step_size", "jitter"),
+    *("jitter_rotation", "jitter_scale", "jitter_noise", "grey", "padding"),
+    *("smoothing", "normalize", "seed"),
 )
 
 

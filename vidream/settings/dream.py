@@ -116,6 +116,35 @@ class DreamSettings(Validated):
         maximum=512,
         over_time=True,
     )
+    jitter_rotation: float = option(
+        0.0,
+        "Largest random turn before each step: what grows is smoother, and holds at any angle.",
+        metavar="DEGREES",
+        minimum=0,
+        maximum=180,
+    )
+    jitter_scale: float = option(
+        0.0,
+        "Largest random growth before each step: 0.1 = a tenth larger or smaller.",
+        metavar="SHARE",
+        minimum=0,
+        maximum=1,
+    )
+    jitter_noise: float = option(
+        0.0,
+        "Random noise that the network sees at each step, and the dream never shows: σ, where 1 = "
+        "black to white.",
+        metavar="FLOAT",
+        minimum=0,
+        maximum=1,
+    )
+    grey: bool = option(False, "Let the network see greys, so that what grows is grey as well.")
+    padding: str = option(
+        "wrap",
+        "What the network sees beyond the frame's borders: its other side, where jitter moves it; "
+        "else, around all of it, its reflection, its last pixels or black.",
+        choices=("wrap", "reflect", "replicate", "zero"),
+    )
     smoothing: float = option(
         1.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32, over_time=True
     )
