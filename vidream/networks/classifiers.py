@@ -58,6 +58,7 @@ def spec(name: str) -> NetworkSpec | None:
             "see --list-networks"
         )
     weights = models.get_model_weights(name).DEFAULT
+    classes = tuple(weights.meta["categories"])
     transforms = weights.transforms()
     family = re.match("[a-z]+", name)
     accuracy = weights.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1")
@@ -75,6 +76,7 @@ def spec(name: str) -> NetworkSpec | None:
         aliases=vgg.aliases if name.startswith("vgg") else _no_aliases,
         convert=_rename_densenet if name.startswith("densenet") else None,
         channels_at_end=_CHANNELS_AT_END.get(family.group() if family else "", ""),
+        classes=lambda: classes,
     )
 
 

@@ -6,7 +6,7 @@ import importlib.metadata
 import logging
 
 from vidream.errors import NetworkError, unknown
-from vidream.networks import classifiers, inception, vgg
+from vidream.networks import classifiers, inception, lite, vgg
 from vidream.networks.spec import NetworkSpec
 
 _log = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 ENTRY_POINTS = "vidream.networks"
 """Entry-point group under which a third party names a :class:`NetworkSpec`."""
 
-_BUILT_IN = {spec.name: spec for spec in (inception.SPEC, vgg.SPEC)}
+_BUILT_IN = {spec.name: spec for spec in (inception.SPEC, vgg.SPEC, *lite.SPECS)}
 
 
 def find_network(name: str) -> NetworkSpec:

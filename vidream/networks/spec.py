@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -40,6 +40,8 @@ class NetworkSpec:
         keep_converted: keep the converted tensors in the cache. For files that are slow or
             deprecated to read.
         channels_at_end: regular expression of the layers that give ``[B, H, W, C]``.
+        classes: gives the names of the classes that the network's output is about, in their
+            order; empty where it is about none.
     """
 
     name: str
@@ -56,3 +58,4 @@ class NetworkSpec:
     convert: Callable[[State], State] | None = None
     keep_converted: bool = False
     channels_at_end: str = ""
+    classes: Callable[[], Sequence[str]] = tuple
