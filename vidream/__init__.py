@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vidream.pipeline import FrameReport, dream_frames, dream_video
     from vidream.presets import preset_settings
     from vidream.settings import (
+        ClassTerm,
         DreamSettings,
         FilmSettings,
         FinishSettings,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ClassTerm",
     "DreamSettings",
     "Dreamer",
     "FilmSettings",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ClassTerm": "settings",
     "DreamSettings": "settings",
     "Dreamer": "dreamer",
     "FilmSettings": "settings",

@@ -12,7 +12,7 @@ from vidream import objectives
 from vidream.errors import SettingsError
 from vidream.frames import to_tensor
 from vidream.likeness import MOMENTS, STATISTICS, Likeness
-from vidream.networks import Network, NetworkSpec
+from vidream.networks import Network, NetworkSpec, class_terms
 from vidream.objectives import Guide, Measure, Objective
 from vidream.settings import DreamSettings, LayerTerm, ReadSettings, StyleSettings
 from vidream.stills import read_still
@@ -34,15 +34,23 @@ def layers_to_load(
 
     Raises:
         SettingsError: the network has none that are usual for what is asked.
+        NetworkError: it does not know a class.
     """
     grown = [term.layer for term in dream.layers]
-    beside = [t.layer for t in (*_style_layers(style, spec), *_content_layers(dream, spec))]
+    more = (
+        class_terms(spec, dream.classes),
+        _style_layers(style, spec),
+        _content_layers(dream, spec),
+    )
+    beside = [term.layer for terms in more for term in terms]
     if _grows(dream):
         return grown, beside
     return beside, []
 
 
 def _grows(dream: DreamSettings) -> bool:
+    if dream.classes and not dream.layers:
+        return False
     return dream.objective != "none" or dream.guide is not None
 
 
@@ -55,7 +63,7 @@ def make_aim(dream: DreamSettings, style: StyleSettings, network: Network) -> Ob
         network: loaded with all layers that they name.
 
     Raises:
-        NetworkError: unknown layer or channel.
+        NetworkError: unknown layer, channel or class.
         InputError: a picture cannot be read.
         SettingsError: a guide is too small, or nothing is there to grow.
     """
@@ -74,6 +82,9 @@ def make_aim(dream: DreamSettings, style: StyleSettings, network: Network) -> Ob
     elif grown:
         measures = (_MEASURES[dream.objective],) * len(grown)
     likenesses += _style(style, network)
+    classes = class_terms(network.spec, dream.classes)
+    measures += (objectives.logit,) * len(classes)
+    grown += classes
     if not grown and not likenesses:
         raise SettingsError("nothing is there to grow: give a --style, or another --objective")
     content = _known(_content_layers(dream, network.spec), network)

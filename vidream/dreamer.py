@@ -54,7 +54,7 @@ class Dreamer:
         on_download: called with bytes so far and bytes in all, should weights be downloaded.
 
     Raises:
-        NetworkError: unknown network, layer or channel.
+        NetworkError: unknown network, layer, channel or class.
         WeightsError: the weights cannot be had or do not fit.
         DeviceError: the device is not there.
         InputError: the guide or a style cannot be read.

@@ -19,7 +19,7 @@ from vidream.frames import Frame, Picture, to_picture, to_tensor
 from vidream.media import Colour, Place, VideoInfo
 from vidream.noise import is_noise, make_noise
 from vidream.octaves import Size, resize
-from vidream.presets import DEFAULT, OCTAVE_FILM, preset_settings
+from vidream.presets import DEFAULT, OCTAVE_FILM, THINGS, preset_settings
 from vidream.processors import DreamProcessor, Processor, load_processor, tuned
 from vidream.settings import (
     MOST_ZOOM,
@@ -87,7 +87,7 @@ def makes_film(source: Place, target: Place, film: FilmSettings) -> bool:
 
 
 def usual_preset(source: Place, target: Place, **values: Any) -> str:
-    """Name the preset of who asks for none: a film of octaves has one of its own.
+    """Name the preset of who asks for none: a film of octaves has one of its own, and a class.
 
     Args:
         source: what is dreamed.
@@ -104,7 +104,9 @@ def usual_preset(source: Place, target: Place, **values: Any) -> str:
     if moving & {"zoom", "rotate"}:
         film = replace(film, zoom=film.zoom or 1.0)
     of_octaves = is_pictured(source) and not film.zooms and makes_film(source, target, film)
-    return OCTAVE_FILM if of_octaves else DEFAULT
+    if of_octaves:
+        return OCTAVE_FILM
+    return THINGS if values.get("classes") else DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,11 @@ def mean(activation: Tensor) -> Tensor:
     return activation.float().mean(1, keepdim=True)
 
 
+def logit(activation: Tensor) -> Tensor:
+    """What is said of one class, as it is: of either sign, unlike all other measures."""
+    return activation.float()
+
+
 @dataclass(frozen=True, slots=True)
 class Guide:
     """How much each cell is like the cell of another image that it is most like already.
@@ -162,16 +167,20 @@ class Objective:
 
         Returns:
             ``[B, 1, h, w]`` over the coarsest layer's grid: what the terms come to there. Its mean
-            is :meth:`value`, up to cells that the grids of several layers do not share evenly.
-            Where there are no terms, one cell: one over how far the likenesses are.
+            is :meth:`value`, up to cells that the grids of several layers do not share evenly,
+            and but for logits: their softplus counts, the same for what is seen and next to
+            nothing for what is not, for strength is never negative. Where there are no terms, one
+            cell: one over how far the likenesses are.
         """
         if not self.terms and likeness is not None:
             return 1 / (_ALIKE - likeness).view(-1, 1, 1, 1)
         told = maps[: len(self.terms)]
         grid = min((cells.shape[-2:] for cells in told), key=lambda size: size[0] * size[1])
         total = torch.zeros((), device=told[0].device)
-        for term, cells in zip(self.terms, told, strict=True):
-            total = total + term.weight * F.adaptive_avg_pool2d(cells, (grid[0], grid[1]))
+        measures = self.measures or (energy,) * len(self.terms)
+        for term, measure, cells in zip(self.terms, measures, told, strict=True):
+            positive = F.softplus(cells) if measure is logit else cells
+            total = total + term.weight * F.adaptive_avg_pool2d(positive, (grid[0], grid[1]))
         return total
 
 

@@ -12,6 +12,9 @@ from vidream.settings import Settings
 DEFAULT = "creatures"
 """The preset of who asks for none."""
 
+THINGS = "things"
+"""The preset of who asks for none, and names a class."""
+
 OCTAVE_FILM = "octave-film"
 """The preset of who asks for none, and for a film of a still."""
 
@@ -49,6 +52,20 @@ PRESETS: Mapping[str, Preset] = {
     "article": Preset(
         "the VGG19 dream of the article: great eyes in furry rings (needs its weights, 80 MB)",
         {"network": "vgg19", "layers": ("block5_conv1",)},
+    ),
+    # Without noise and blur a class grows as a texture that only the network recognises.
+    THINGS: Preset(
+        "a thing by its name, a tabby unless --class names another (needs its weights, 23 MB)",
+        {
+            "network": "efficientnet_lite2",
+            "classes": ("tabby",),
+            "steps": 20,
+            "jitter": 16,
+            "jitter_rotation": 10.0,
+            "jitter_scale": 0.2,
+            "jitter_noise": 0.25,
+            "smoothing": 2.5,
+        },
     ),
     # The terms of the article, with weights for losses that are relative to the style's.
     "painted": Preset(

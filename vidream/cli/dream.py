@@ -12,7 +12,7 @@ import click
 from vidream.cli.options import Grouped, GroupedCommand, option_for, unset, with_options
 from vidream.cli.terminal import Progress, fail, messages, status, stoppable
 from vidream.errors import SettingsError, VidreamError
-from vidream.presets import DEFAULT, OCTAVE_FILM, PRESETS, preset_settings
+from vidream.presets import DEFAULT, OCTAVE_FILM, PRESETS, THINGS, preset_settings
 from vidream.settings import (
     DreamSettings,
     FilmSettings,
@@ -79,6 +79,13 @@ def _layers(network: str) -> Iterator[str]:
         yield f"{layer.name:<28} {channels:<14} {names}".rstrip()
 
 
+def _classes(network: str) -> Iterator[str]:
+    from vidream.networks import class_names  # noqa: PLC0415
+
+    for number, name in enumerate(class_names(network)):
+        yield f"{number:>4} {name}"
+
+
 def _presets(_: Any) -> Iterator[str]:
     for name, preset in PRESETS.items():
         yield f"{name:<12} {preset.shows}{' (default)' if name == DEFAULT else ''}"
@@ -97,7 +104,8 @@ def _presets(_: Any) -> Iterator[str]:
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), metavar="NAME", cls=Grouped, heading=FIRST,
     help="What one shall see: see --list-presets. "
-    f"For a film of octaves: {OCTAVE_FILM}, unless given. [default: {DEFAULT}]",
+    f"For a film of octaves: {OCTAVE_FILM}, with a class: {THINGS}, unless given. "
+    f"[default: {DEFAULT}]",
 )  # fmt: skip
 @with_options(_SETTINGS)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -106,6 +114,8 @@ def _presets(_: Any) -> Iterator[str]:
               callback=_show(_networks), help="List the networks and exit.")  # fmt: skip
 @click.option("--list-layers", metavar="NETWORK", is_eager=True, expose_value=False,
               callback=_show(_layers), help="List a network's layers and exit.")  # fmt: skip
+@click.option("--list-classes", metavar="NETWORK", is_eager=True, expose_value=False,
+              callback=_show(_classes), help="List a network's classes and exit.")  # fmt: skip
 @click.option("--list-presets", is_flag=True, is_eager=True, expose_value=False,
               callback=_show(_presets), help="List the presets and exit.")  # fmt: skip
 @click.version_option(package_name="vidream")

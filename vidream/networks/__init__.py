@@ -1,5 +1,6 @@
 """The networks that dream: which there are, their layers, and how one is loaded."""
 
+from vidream.networks.head import CLASSES, class_names, class_terms, find_class
 from vidream.networks.lattice import Lattice, bytes_per_pixel, find_lattice, grids
 from vidream.networks.network import (
     LayerInfo,
@@ -12,13 +13,17 @@ from vidream.networks.registry import describe_networks, find_network, network_n
 from vidream.networks.spec import NetworkSpec
 
 __all__ = [
+    "CLASSES",
     "Lattice",
     "LayerInfo",
     "Network",
     "NetworkSpec",
     "bytes_per_pixel",
+    "class_names",
+    "class_terms",
     "default_layers",
     "describe_networks",
+    "find_class",
     "find_lattice",
     "find_network",
     "grids",

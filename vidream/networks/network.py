@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from vidream.download import Progress
 from vidream.errors import NetworkError, unknown
 from vidream.networks import graph
+from vidream.networks.head import CLASSES, add_classes
 from vidream.networks.registry import find_network
 from vidream.networks.rewrite import rewrite
 from vidream.networks.spec import NetworkSpec
@@ -221,7 +222,8 @@ def load_network(
 
     Args:
         name: as in :func:`network_names`.
-        layers: canonical names or aliases; the network's own if none.
+        layers: canonical names or aliases; the network's own if none. A classifier also has
+            :data:`~vidream.networks.head.CLASSES`.
         weights: weights file to use instead of the network's own.
         device: where to put it.
         progress: told of a download of the weights: bytes so far, and in all if known.
@@ -234,6 +236,8 @@ def load_network(
     spec = find_network(name)
     traced = _trace(spec)
     names = _names(spec, traced)
+    if CLASSES in (*(layers or ()), *also) and spec.classes():
+        add_classes(traced)
     own = list(layers or ()) or _own_layers(spec, traced)
     own, beside = ([_canonical(spec, traced, names, layer) for layer in few] for few in (own, also))
     wanted = _in_order(traced, [*own, *beside])

@@ -13,7 +13,7 @@ from vidream.settings.film import MOST_ZOOM, OCTAVE_RATE, ZOOM_RATE, ZOOM_SECOND
 from vidream.settings.finish import FinishSettings
 from vidream.settings.options import Option, Validated, default_of, option, option_of
 from vidream.settings.style import StyleSettings
-from vidream.settings.terms import LayerTerm, StyleTerm, parse_bytes, parse_time
+from vidream.settings.terms import ClassTerm, LayerTerm, StyleTerm, parse_bytes, parse_time
 from vidream.settings.time import (
     BANDS,
     CHANGEABLE,
@@ -30,6 +30,7 @@ __all__ = [
     "OCTAVE_RATE",
     "ZOOM_RATE",
     "ZOOM_SECONDS",
+    "ClassTerm",
     "Curve",
     "DreamSettings",
     "FilmSettings",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidream.errors import SettingsError
 from vidream.settings.options import Validated, option
-from vidream.settings.terms import LayerTerm, parse_bytes
+from vidream.settings.terms import ClassTerm, LayerTerm, parse_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,14 @@ class DreamSettings(Validated):
         "What of a layer grows: energy, its mean square, mean, its mean activation, or none, for "
         "a style alone.",
         choices=("energy", "mean", "none"),
+    )
+    classes: tuple[ClassTerm, ...] = option(
+        (),
+        "Class that shall be seen, with a network that knows classes: NAME or NAME:WEIGHT; may be "
+        "repeated. Grows instead of layers, unless they are given too. See --list-classes.",
+        metavar="CLASS",
+        parse=ClassTerm.parse,
+        flag="class",
     )
     guide: str | None = option(
         None,
@@ -205,6 +214,10 @@ class DreamSettings(Validated):
         for name in ("layers", "content_layers"):
             terms = (LayerTerm.parse(t) if isinstance(t, str) else t for t in getattr(self, name))
             object.__setattr__(self, name, tuple(terms))
+        classes = tuple(ClassTerm.parse(c) if isinstance(c, str) else c for c in self.classes)
+        object.__setattr__(self, "classes", classes)
+        if self.guide is not None and classes and not self.layers:
+            raise SettingsError("a guide is for layers: give a layer beside the class, or no guide")
 
     @property
     def carried_share(self) -> float:

@@ -49,6 +49,38 @@ class LayerTerm:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassTerm:
+    """A class that a classifier shall see, by its name or number, and its weight.
+
+    Written ``NAME`` or ``NAME:WEIGHT``.
+    """
+
+    name: str
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``tiger cat:0.5``.
+
+        Raises:
+            SettingsError: there is no name, or the weight is not finite.
+        """
+        name, colon, weight = text.partition(":")
+        try:
+            term = cls(name.strip(), float(weight) if colon else 1.0)
+            if not term.name or not math.isfinite(term.weight):
+                raise ValueError
+        except ValueError:
+            raise SettingsError(
+                f"{text!r} is not a class: write NAME or NAME:WEIGHT, as in 'tiger cat:0.5'"
+            ) from None
+        return term
+
+    def __str__(self) -> str:
+        return self.name + (f":{self.weight:g}" if self.weight != 1 else "")
+
+
+@dataclass(frozen=True, slots=True)
 class StyleTerm:
     """A picture that a style is taken from, and its weight beside the others'.
 
