@@ -115,7 +115,7 @@ def fake_dreamer(least=1, **settings):
         settings=DreamSettings(**settings),
         device="cpu",
         network=SimpleNamespace(minimum_side=least),
-        ascend=lambda image, shifts: (image + 0.01 * len(shifts)).clamp(0, 1),
+        ascend=lambda image, views, beside: (image + 0.01 * len(views)).clamp(0, 1),
     )
 
 
