@@ -437,10 +437,11 @@ def test_what_is_wrong_is_one_line(random_weights, clip, brush, tmp_path):
         assert says in fails(clip, tmp_path, *options)
 
 
-def test_a_style_without_its_effect_is_a_usage_error(clip, brush, tmp_path):
-    result = CliRunner().invoke(cli, [clip, "-o", str(tmp_path / "d.mp4"), "--style", brush])
+def test_a_style_for_an_effect_that_has_none_is_a_usage_error(clip, brush, tmp_path):
+    target = str(tmp_path / "d.mp4")
+    result = CliRunner().invoke(cli, [clip, "-o", target, "--effect", "none", "--style", brush])
     assert result.exit_code == 2
-    assert "--effect adain" in result.output
+    assert "takes no style" in result.output
 
 
 def test_it_is_found_by_name_and_needs_a_style():

@@ -26,6 +26,7 @@ from vidream.flow import load_flow
 from vidream.frames import to_picture, to_tensor
 from vidream.measure import NOTHING, ClipPair, FrameMeasure, Look, Report, Summary, measure_clip
 from vidream.measure.quantities import fresh_cells, look, trend
+from vidream.networks import find_network
 from vidream.plot import check_plot, plot
 from vidream.settings import LayerTerm
 
@@ -35,6 +36,7 @@ HEIGHT, WIDTH, CELL = 64, 96, 8
 class Squares:
     """A network whose activations are the means of squares of 8 × 8 pixels."""
 
+    spec = find_network("inception")
     layers = ("squares",)
     default_layers = (LayerTerm("squares"),)
     minimum_side = CELL
