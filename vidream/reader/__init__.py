@@ -1,0 +1,12 @@
+"""Reading video: frames and packets of sound, one demuxer, nothing kept.
+
+``container`` opens files and chooses among their streams, ``cameras`` opens live ones; ``packets``
+pulls packets and decodes them, on one clock that ``timestamps`` puts right; ``interlacing``,
+``geometry``, ``conversion`` and ``tonemap`` make upright RGB pictures of frames; ``reader`` cuts,
+and puts it all together.
+"""
+
+from vidream.reader.container import open_container
+from vidream.reader.reader import Reader, open_reader
+
+__all__ = ["Reader", "open_container", "open_reader"]

@@ -1,0 +1,161 @@
+"""From decoded frames to upright RGB pictures of one size."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import av.filter
+import av.video
+import numpy as np
+import numpy.typing as npt
+
+from vidream.frames import Picture
+from vidream.media import Colour
+from vidream.reader.geometry import Orientation, orientation, shape, within
+from vidream.reader.tonemap import HLG, PQ, ToneMapper
+
+_log = logging.getLogger(__name__)
+
+_SCALER = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+_SDR = Colour(range=1, primaries=1, transfer=1, matrix=1)
+
+
+def colour_of(frame: av.VideoFrame) -> Colour:
+    """Read the colour tags of a frame as it is stored."""
+    full = frame.format.name.startswith("yuvj")
+    return Colour(
+        range=2 if full else int(frame.color_range),
+        primaries=int(frame.color_primaries),
+        transfer=int(frame.color_trc),
+        matrix=int(frame.colorspace),
+    )
+
+
+def colour_shown(frame: av.VideoFrame) -> Colour:
+    """Give the colour tags of the pictures that are made of a frame: those of SDR for HDR."""
+    return _SDR if _is_hdr(frame) else colour_of(frame)
+
+
+def shape_of(frame: av.VideoFrame, aspect: Fraction | None) -> Fraction:
+    """Give width over height of a frame as it is to be seen, upright."""
+    stored = shape(frame.width, frame.height, aspect)
+    return 1 / stored if _orientation(frame).transposed else stored
+
+
+def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+    """Give width and height of a frame once it is upright, in pixels as they are stored."""
+    turned = _orientation(frame).transposed
+    return (frame.height, frame.width) if turned else (frame.width, frame.height)
+
+
+class Converter:
+    """Turns decoded frames upright, scales them and makes 8-bit RGB pictures of them.
+
+    Transparent pixels are shown on black. HDR is shown as on a screen of BT.709. A frame of another
+    shape than the first gets black bars.
+
+    Args:
+        size: width and height of the pictures.
+        aspect: width over height of a stored pixel.
+    """
+
+    def __init__(self, size: tuple[int, int], aspect: Fraction | None) -> None:
+        self._size = size
+        self._aspect = aspect
+        self._seen: Fraction | None = None
+        self._kind: tuple[Any, ...] | None = None
+        self._stored: tuple[int, int] | None = None
+        self._graph: av.filter.Graph
+        self._tones: ToneMapper | None = None
+
+    def __call__(self, frame: av.VideoFrame) -> Picture:
+        """Give the uint8 ``[H, W, 3]`` picture."""
+        way = _orientation(frame)
+        kind = (frame.width, frame.height, frame.format.name, way, colour_of(frame))
+        if kind != self._kind:
+            self._say(frame)
+            self._graph, self._kind = self._build(frame), kind
+        frame.pts = 0
+        self._graph.vpush(frame)
+        picture: Any = self._graph.vpull().to_ndarray()
+        if _is_hdr(frame):
+            if self._tones is None:
+                _log.info("HDR is dreamed in SDR: highlights are bent to what its white can show")
+                self._tones = ToneMapper(int(frame.color_trc), _peak(frame))
+            return self._tones(picture)
+        return _on_black(picture) if picture.shape[2] == 4 else cast(Picture, picture)
+
+    def _say(self, frame: av.VideoFrame) -> None:
+        stored = (frame.width, frame.height)
+        if self._stored is not None and stored != self._stored:
+            _log.info(
+                "the picture changes from %d×%d to %d×%d: scaled to %d×%d, as it was",
+                *self._stored, *stored, *self._size,
+            )  # fmt: skip
+        self._stored = stored
+
+    def _build(self, frame: av.VideoFrame) -> av.filter.Graph:
+        seen = shape_of(frame, self._aspect)
+        self._seen = self._seen or seen
+        # A size that was asked for stretches all frames as it does the first.
+        stretch = Fraction(*self._size) / self._seen
+        width, height = within(self._size, seen * stretch)
+        scale = f"{width}:{height}:flags={_SCALER}:out_range=pc"
+        if not frame.format.is_rgb:
+            colour = colour_of(frame)
+            matrix = colour.matrix_for(frame.width, frame.height)
+            scale += f":in_color_matrix={matrix}:in_range={'pc' if colour.range == 2 else 'tv'}"
+        steps = [*_orientation(frame).filters, ("scale", scale), ("format", _pixels(frame))]
+        if (width, height) != self._size:
+            steps.append(("pad", f"{self._size[0]}:{self._size[1]}:-1:-1"))
+        graph = av.filter.Graph()
+        source = graph.add(
+            "buffer",
+            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
+            "time_base=1/1000:pixel_aspect=1/1",
+        )
+        nodes = [graph.add(name, arguments) for name, arguments in steps]
+        graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()
+        return graph
+
+
+def _side_data(frame: av.VideoFrame, kind: str) -> bytes:
+    data: Any = frame.side_data.get(kind)
+    return b"" if data is None else bytes(data)
+
+
+def _orientation(frame: av.VideoFrame) -> Orientation:
+    return orientation(_side_data(frame, "DISPLAYMATRIX"))
+
+
+def _is_hdr(frame: av.VideoFrame) -> bool:
+    return int(frame.color_trc) in (PQ, HLG)
+
+
+def _pixels(frame: av.VideoFrame) -> str:
+    if _is_hdr(frame):
+        return "rgb48le"
+    return "rgba" if any(c.is_alpha for c in frame.format.components) else "rgb24"
+
+
+def _on_black(picture: npt.NDArray[np.uint8]) -> Picture:
+    share = picture[:, :, 3:].astype(np.uint16)
+    return ((picture[:, :, :3] * share + 127) // 255).astype(np.uint8)
+
+
+def _peak(frame: av.VideoFrame) -> float | None:
+    """Give the brightest light that a recording says it has, in cd/m²."""
+    level = _side_data(frame, "CONTENT_LIGHT_LEVEL")
+    if len(level) >= 4 and (brightest := struct.unpack("=I", level[:4])[0]):
+        return float(brightest)
+    screen = _side_data(frame, "MASTERING_DISPLAY_METADATA")
+    if len(screen) >= 88:
+        # Of AVMasteringDisplayMetadata: 8 fractions of colour, then those of least and most light.
+        most, over, _, known = struct.unpack("=4i", screen[72:88])
+        if known and over > 0 and most > 0:
+            return float(most / over)
+    return None

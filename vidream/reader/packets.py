@@ -1,0 +1,230 @@
+"""Packets pulled and decoded, on one clock. The only place where either is done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.container
+import av.video
+
+from vidream.errors import InputError
+from vidream.media import AudioPacket
+from vidream.reader.container import check_size
+from vidream.reader.timestamps import Mender, Seams
+
+_log = logging.getLogger(__name__)
+
+MICROSECOND = Fraction(1, 1_000_000)
+
+# Kinds of recordings whose clock begins anywhere, and has no pauses.
+_BROADCAST = frozenset(("mpegts", "mpeg", "wtv"))
+_CAMERAS = frozenset(("video4linux2,v4l2", "avfoundation", "dshow"))
+_LATE = 10  # seconds from which a recording of another kind began on a clock of its own, too
+# MP4 and MOV have an index that says when everything is; what is odd in it is meant.
+_INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"
+_SHORT = 0.02  # share of a recording that may be missing without a word
+_USUAL_RATE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded frame, as it is stored, and its time.
+
+    Args:
+        pts: when it shows, in units of the stream's time base.
+        frame: the frame; its own timestamps are not to be looked at.
+        duration: how long it shows, 0 if unknown.
+    """
+
+    pts: int
+    frame: av.VideoFrame = field(repr=False)
+    duration: int = 0
+
+
+class Packets:
+    """What a container holds, in the order in which it lies there.
+
+    Times are the recording's own, unless its clock begins anywhere: then it begins at 0.
+
+    Args:
+        container: what is read.
+        name: its name, for messages.
+        stream: the video.
+        audio: the tracks of sound.
+    """
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        name: str,
+        stream: av.VideoStream,
+        audio: list[Any],
+    ) -> None:
+        self._container, self._name = container, name
+        self._stream, self._audio = stream, audio
+        kind = container.format.name
+        self._seams = Seams(leaps=kind in _BROADCAST) if kind != _INDEXED else None
+        self._counted = kind == "avi"  # AVI numbers its packets, and knows no order of showing
+        self._delay: int | None = None
+        self._number: int | None = None
+        self.base = stream.time_base or Fraction(1, 1000)
+        rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
+        self._mender: Mender[tuple[av.VideoFrame, int]] = Mender(round(1 / (rate * self.base)))
+        self._raw = self._demux()
+        self._last_sound: dict[int, int] = {}
+        self._damaged = 0
+        self._reached = Fraction(0)
+        self.start = (container.start_time or 0) * MICROSECOND
+        free = kind in _BROADCAST | _CAMERAS or self.start > _LATE
+        self.offset = self.start if free else Fraction(0)
+
+    def begin_at(self, time: Fraction) -> None:
+        """Count times from this one on, of the recording's own; what is before it is negative.
+
+        Reading begins at a key frame before it, where the container can find one.
+        """
+        self.offset = time
+        if time > self.start:
+            try:
+                self._container.seek(int(time / MICROSECOND))
+            except av.FFmpegError as error:
+                _log.debug("cannot seek (%s): reading from the beginning", error)
+
+    def items(self) -> Iterator[Decoded | AudioPacket]:
+        """Give frames and packets of sound, to the end.
+
+        Raises:
+            InputError: a frame is larger than any recording's.
+        """
+        for packet in self._raw:
+            if packet.stream is not self._stream:
+                if (sound := self._sound(packet)) is not None:
+                    yield sound
+                continue
+            for frame in self._frames(packet):
+                check_size(self._name, frame.width, frame.height)
+                time = self._time(frame)
+                yield from self._timed(self._mender.put(time, (frame, frame.duration or 0)))
+        yield from self._timed(self._mender.end())
+        self._say_what_was_wrong()
+
+    def sound(self) -> Iterator[AudioPacket]:
+        """Give what is left of the sound."""
+        for packet in self._raw:
+            if packet.stream is not self._stream and (sound := self._sound(packet)) is not None:
+                yield sound
+
+    def _demux(self) -> Iterator[Any]:
+        """Give the packets as far as they can be read, on one clock."""
+        packets = self._container.demux([self._stream, *self._audio])
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                _log.info(
+                    "%s cannot be read beyond %.1f s (%s): what is before that is taken",
+                    self._name, float(self._reached), reason,
+                )  # fmt: skip
+                return
+            if packet is None:
+                return
+            self._place(packet)
+            yield packet
+
+    def _place(self, packet: Any) -> None:
+        """Move a packet to where it is in the time of the whole recording."""
+        time = packet.pts if packet.dts is None else packet.dts
+        if time is None:
+            return
+        base, duration = packet.time_base, packet.duration or 0
+        if self._seams is not None:
+            shift = self._seams.shift(
+                packet.stream.index, float(time * base), float(duration * base)
+            )
+            if shift:
+                ticks = round(shift * MICROSECOND / base)
+                packet.pts = None if packet.pts is None else packet.pts + ticks
+                packet.dts = None if packet.dts is None else packet.dts + ticks
+                time += ticks
+        self._reached = max(self._reached, (time + duration) * base - self.start)
+
+    def _frames(self, packet: Any) -> Iterator[av.VideoFrame]:
+        try:
+            yield from packet.decode()
+        except av.FFmpegError as error:
+            self._damaged += 1
+            _log.debug("a packet of %s cannot be decoded: %s", self._name, error)
+
+    def _time(self, frame: av.VideoFrame) -> int | None:
+        if not self._counted:
+            return None if frame.pts is None else int(frame.pts)
+        if frame.dts is None:  # the last ones come when no packet is left to number them by
+            self._number = None if self._number is None else self._number + 1
+            return self._number
+        if self._delay is None:
+            self._delay = frame.dts - (frame.dts if frame.pts is None else frame.pts)
+        self._number = frame.dts - self._delay
+        return self._number
+
+    def _timed(self, settled: list[tuple[int, tuple[av.VideoFrame, int]]]) -> Iterator[Decoded]:
+        offset = round(self.offset / self.base)
+        for time, (frame, duration) in settled:
+            yield Decoded(time - offset, frame, duration)
+
+    def _sound(self, packet: Any) -> AudioPacket | None:
+        """Give a packet of sound, moved as the pictures are; none that goes back in time."""
+        if packet.dts is None:
+            return None
+        track = self._audio.index(packet.stream)
+        offset = round(self.offset / packet.time_base)
+        packet.dts -= offset
+        packet.pts = packet.dts if packet.pts is None else packet.pts - offset
+        last = self._last_sound.get(track)
+        if last is not None and packet.dts <= last:
+            if packet.dts < last:
+                _log.debug("sound at %d goes back behind %d: left out", packet.dts, last)
+                return None
+            packet.dts = last + 1
+            packet.pts = max(packet.pts, packet.dts)
+        self._last_sound[track] = packet.dts
+        return AudioPacket(track, packet)
+
+    def _say_what_was_wrong(self) -> None:
+        """Say, at the end, what of the recording was not as it should be."""
+        if self._damaged:
+            _log.info("%s passed over", _count(self._damaged, "damaged packet"))
+        mended, dropped = self._mender.mended, self._mender.dropped
+        if mended:
+            many = _count(mended, "missing, double or backward timestamp")
+            _log.info("%s: frames put between their neighbours", many)
+        if dropped:
+            _log.info("%s left out for which there is no time", _count(dropped, "frame"))
+        if self._seams is not None and self._seams.found:
+            _log.info("%s of the clock joined", _count(self._seams.found, "jump"))
+            return  # what the container said of its length means nothing then
+        promised = (self._container.duration or 0) * MICROSECOND
+        if promised - self._reached > max(1, _SHORT * promised):
+            _log.info(
+                "%s says it is %.1f s long, and ends after %.1f s: what there is is taken",
+                self._name, float(promised), float(self._reached),
+            )  # fmt: skip
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def seconds(packet: AudioPacket) -> Fraction:
+    """Give the time of a packet of sound."""
+    return Fraction(packet.packet.pts * packet.packet.time_base)
+
+
+def nothing_decoded(name: str, where: str = "") -> InputError:
+    """Make the error for a video of which no frame can be decoded."""
+    return InputError(f"no frame of {name} can be decoded{where}: is it whole?")

@@ -1,0 +1,127 @@
+"""HDR made SDR: PQ and HLG pictures as a screen of BT.709 shows them. Pure NumPy.
+
+As standards say it: light is what BT.2100 makes of the signal (HLG: on its screen of 1000 cd/m²);
+highlights are bent below SDR's white by BT.2390's curve, by the brightest of R, G and B, so that
+hues stay; BT.2087 turns primaries of BT.2020 into those of BT.709. White of SDR is HDR's reference
+white (203 cd/m², BT.2408), and what is shown is what BT.1886 makes of the result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vidream.frames import Picture
+
+Floats = npt.NDArray[np.float32]
+
+PQ, HLG = 16, 18
+"""Transfer characteristics of ITU-T H.273."""
+
+WHITE = 203.0
+"""Light of SDR's white, cd/m²."""
+
+USUAL_PEAK = 1000.0
+"""Brightest light of a recording that does not say, and of HLG's screen, cd/m²."""
+
+_BT2020 = np.array((0.2627, 0.6780, 0.0593), np.float32)  # Y of linear R, G, B
+_TO_BT709 = np.array(
+    (
+        (1.660491, -0.587641, -0.072850),
+        (-0.124550, 1.132900, -0.008349),
+        (-0.018151, -0.100579, 1.118730),
+    ),
+    np.float32,
+)
+_STRIP = 2**15  # pixels
+_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+
+
+def pq_light(signal: Any) -> Any:
+    """Give the light of PQ signals in [0, 1], in cd/m² (SMPTE ST 2084)."""
+    power = np.asarray(signal, np.float64) ** (1 / _M2)
+    return 10_000 * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
+
+
+def pq_signal(light: Any) -> Any:
+    """Give the PQ signals in [0, 1] of light in cd/m²."""
+    power = (np.asarray(light, np.float64) / 10_000) ** _M1
+    return ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
+
+
+def hlg_light(signal: Any) -> Any:
+    """Give the light of the scene, in [0, 1], of HLG signals in [0, 1] (BT.2100)."""
+    a, signal = 0.17883277, np.asarray(signal, np.float64)
+    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
+    return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+
+
+def bend(light: Any, peak: float) -> Any:
+    """Bend light below SDR's white (BT.2390, 5.4.1, without lift of black).
+
+    Args:
+        light: cd/m², up to ``peak``.
+        peak: brightest light there is.
+
+    Returns:
+        Light in [0, 1], 1 being white; small light is just divided by white.
+    """
+    most = float(pq_signal(peak))
+    signal = np.minimum(pq_signal(np.minimum(light, peak)) / most, 1)
+    white = float(pq_signal(WHITE)) / most
+    knee = 1.5 * white - 0.5
+    t = np.clip((signal - knee) / (1 - knee), 0, 1)
+    curve = (
+        (2 * t**3 - 3 * t**2 + 1) * knee
+        + (t**3 - 2 * t**2 + t) * (1 - knee)
+        + (-2 * t**3 + 3 * t**2) * white
+    )
+    return pq_light(np.where(signal < knee, signal, curve) * most) / WHITE
+
+
+class ToneMapper:
+    """Turns pictures of 16 bits in PQ or HLG into 8-bit ones of BT.709.
+
+    Args:
+        transfer: :data:`PQ` or :data:`HLG`.
+        peak: brightest light of the recording, cd/m²; None for the usual.
+    """
+
+    def __init__(self, transfer: int, peak: float | None = None) -> None:
+        levels = np.linspace(0, 1, 2**16)
+        self._scene = transfer == HLG
+        peak = USUAL_PEAK if self._scene or peak is None else min(max(peak, 1.25 * WHITE), 10_000.0)
+        light = hlg_light(levels) if self._scene else pq_light(levels)
+        self._light = light.astype(np.float32)
+        # How much light of each brightness is changed, by its square root: dark needs more steps.
+        roots = np.linspace(0, 1, 2**12)
+        bright = np.maximum(roots**2 * peak, 1e-6)
+        self._change = (bend(bright, peak) / bright).astype(np.float32)
+        self._peak = peak
+        self._shown = np.rint(255 * levels ** (2 / 2.4)).astype(np.uint8)  # of roots, likewise
+
+    def __call__(self, picture: npt.NDArray[np.uint16]) -> Picture:
+        """Give the uint8 ``[H, W, 3]`` picture of a uint16 one with primaries of BT.2020."""
+        # In strips that stay in the processor's cache: four times as fast.
+        rows = max(1, _STRIP // picture.shape[1])
+        strips = (picture[top : top + rows] for top in range(0, len(picture), rows))
+        return np.concatenate([self._map(strip) for strip in strips])
+
+    def _map(self, picture: npt.NDArray[np.uint16]) -> Picture:
+        light: Floats = self._light[picture]
+        if self._scene:
+            # BT.2100's way from the scene to the screen, whose gamma is 1.2 at 1000 cd/m².
+            brightness = np.maximum(light @ _BT2020, np.float32(1e-9))
+            light *= (USUAL_PEAK * brightness ** np.float32(0.2))[..., None]
+        most = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
+        place = np.sqrt(np.minimum(most / self._peak, 1)) * (len(self._change) - 1)
+        low = np.minimum(place.astype(np.int32), len(self._change) - 2)
+        change = self._change[low] + (place - low) * (self._change[low + 1] - self._change[low])
+        shown = (light * change[..., None].astype(np.float32)) @ _TO_BT709.T
+        roots = np.sqrt(np.clip(shown, 0, 1))
+        places = np.rint(roots * (len(self._shown) - 1)).astype(np.uint16)
+        mapped: Picture = self._shown[places]
+        return mapped
