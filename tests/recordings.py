@@ -165,10 +165,10 @@ def _clicks(begin: float, end: float, marks: Sequence[float]):
 
 
 def flashes(path: str) -> list[float]:
-    """When the picture begins to flash, in seconds."""
+    """When the picture, the largest if there are several, begins to flash, in seconds."""
     found, before = [], False
     with av.open(path) as clip:
-        for frame in clip.decode(video=0):
+        for frame in clip.decode(max(clip.streams.video, key=lambda s: s.width)):
             now = frame.to_ndarray(format="gray").mean() > 220
             if now and not before:
                 found.append(float(frame.pts * frame.time_base))

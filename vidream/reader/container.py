@@ -56,17 +56,16 @@ def open_container(source: Place, name: str) -> av.container.InputContainer:
         # The prefix keeps FFmpeg from reading "concat:a" or "http:b" as anything but a name.
         file = f"file:{name}"
     try:
-        return av_open(file, None, _FILE)
+        container = av_open(file, None, _FILE)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        if not is_pipe(source) and _lacks_index(Path(name)):
-            raise InputError(
-                f"{name} has no index: its recording was not finished, or it was not copied whole; "
-                "copy it again, or rebuild the index with a tool such as untrunc"
-            ) from error
-        raise InputError(
+        raise _unindexed(source) or InputError(
             f"{name} is not a video that can be read ({reason}): is it whole, and a video?"
         ) from error
+    if len(container.streams) == 0 and (lost := _unindexed(source)) is not None:
+        container.close()
+        raise lost
+    return container
 
 
 def av_open(file: Any, kind: str | None, options: Mapping[str, str]) -> av.container.InputContainer:
@@ -102,14 +101,24 @@ def _check_file(name: str) -> None:
         raise InputError(f"{name} is empty: record or copy it again")
 
 
-def _lacks_index(path: Path) -> bool:
-    """Whether this is an MP4 or MOV that was cut off before its index was written."""
+def _unindexed(source: Place) -> InputError | None:
+    """Make the error for an MP4 or MOV that was cut off before its index; None for all others."""
+    if is_pipe(source):
+        return None
+    path = Path(os.fspath(source))  # type: ignore[arg-type]
     with path.open("rb") as file:
-        return file.read(12)[4:8] in (b"ftyp", b"wide", b"mdat")
+        if file.read(12)[4:8] not in (b"ftyp", b"wide", b"mdat"):
+            return None
+    return InputError(
+        f"{path} has no index: its recording was not finished, or it was not copied whole; copy it "
+        "again, or rebuild the index with a tool such as untrunc"
+    )
 
 
 def choose_video(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """Pick the video that a player would show.
+    """Pick the video that is meant: the largest, the first of equals.
+
+    Beside it lie maps of depth, layers of enhancement and previews.
 
     Raises:
         InputError: there is none, or its frames are too large.
@@ -119,9 +128,7 @@ def choose_video(container: av.container.InputContainer, name: str) -> av.VideoS
     videos = [s for s in videos if s.codec_context]
     if not videos:
         raise InputError(f"{name} holds no video, only sound or nothing: give a video")
-    best = container.streams.best("video")
-    stream = best if best in videos else videos[0]
-    assert isinstance(stream, av.VideoStream)
+    stream = max(videos, key=lambda s: s.width * s.height)
     stream.thread_type = "AUTO"
     check_size(name, stream.width, stream.height)
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}

@@ -1,0 +1,422 @@
+"""Recordings as they come: each has the right size, way up, length and sound when it is done."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import struct
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from recordings import (
+    clicks,
+    cut_off,
+    flashes,
+    quarters,
+    record,
+    shift_blocks,
+    steady,
+    varied,
+)
+
+from vidream import Frame, Settings, dream_video
+from vidream.errors import InputError
+from vidream.reader import open_reader
+from vidream.settings import ReadSettings
+
+UPRIGHT = [190, 90, 90, 86]
+MARKS = (0.5, 1.5)
+TICKS = Fraction(1, 90_000)
+FRAMES = Fraction(1, 25)
+
+
+def read(path, **settings):
+    with open_reader(path, ReadSettings(**settings)) as reader:
+        return reader.info, [item for item in reader if isinstance(item, Frame)]
+
+
+def times(frames):
+    return [round(float(frame.time), 4) for frame in frames]
+
+
+def done(source, target, **settings):
+    dream_video(source, target, Settings(effect="none").updated(codec_speed="fast", **settings))
+    return str(target)
+
+
+# Each makes a file: (path) -> times at which it flashes, on the clock of what comes out.
+
+
+def browser(path):
+    """MediaRecorder: no length, no index, a rate that varies, and a clock that began before."""
+    record(
+        path, codec="libvpx-vp9", sound="libopus", container={"live": "1"}, marks=(1.8, 2.8),
+        times=varied(60, 1337), sound_from=1.3, options={"deadline": "realtime", "cpu-used": "8"},
+    )  # fmt: skip
+
+
+def phone(path):
+    record(path, times=varied(60), marks=MARKS, matrix=(0, 1, -1, 0))
+
+
+def selfie(path):
+    record(path, times=varied(60), marks=MARKS, matrix=(0, 1, 1, 0), options={"bf": "2"})
+
+
+def broadcast(path):
+    """A broadcast that was cut into, in the middle of a group of pictures and of a packet."""
+    record(
+        path, times=steady(150, 3600, 900_000), base=TICKS, marks=(11.5, 12.5, 13.5), sound="mp2",
+        sound_from=10, options={"g": "12", "bf": "2"},
+    )  # fmt: skip
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 3 // 188 * 188 + 70 :])
+
+
+def reset(path):
+    """Two recordings in one file, the second with a clock that was set back."""
+    parts = []
+    for begin in (50, 3):
+        record(
+            path, times=steady(75, 3600, 90_000 * begin), base=TICKS, sound="mp2",
+            sound_from=begin, marks=(begin + 0.5, begin + 1.5), options={"g": "12", "bf": "2"},
+        )  # fmt: skip
+        parts.append(path.read_bytes())
+    path.write_bytes(b"".join(parts))
+
+
+def crashed(path):
+    record(path, times=steady(150), marks=(0.5, 1.5), options={"g": "10"}, container={"live": "1"})
+    cut_off(path, 0.6)
+
+
+def copied_in_part(path):
+    index_first = {"movflags": "+faststart"}
+    record(path, times=steady(150), marks=(0.5, 1.5), options={"g": "10"}, container=index_first)
+    cut_off(path, 0.8)
+
+
+def ordered(path):
+    """AVI with B-frames, which have no times there."""
+    record(path, sound="libmp3lame", options={"bf": "2"}, marks=MARKS, base=FRAMES, times=range(60))
+
+
+def misheaded(path):
+    """AVI whose header lies about length, size and number of frames, and which has no index."""
+    record(path, codec="mpeg4", sound="libmp3lame", marks=MARKS, base=FRAMES, times=range(60))
+    data = bytearray(path.read_bytes())
+    head = data.index(b"avih") + 8
+    struct.pack_into("<I", data, head + 16, 90_000)  # frames
+    struct.pack_into("<2I", data, head + 32, 640, 480)
+    stream = data.index(b"strh") + 8
+    struct.pack_into("<I", data, stream + 32, 90_000)  # length
+    form = data.index(b"strf") + 8
+    struct.pack_into("<2i", data, form + 4, 640, 480)
+    path.write_bytes(data[: data.rindex(b"idx1")])
+
+
+def sidecars(path):
+    """Subtitles of no use, a second, smaller video, as of depth or Dolby's enhancement."""
+    plain = path.with_name("plain.mov")
+    record(plain, times=varied(60), marks=MARKS)
+    small = path.with_name("small.mov")
+    record(small, times=varied(60), size=(32, 24), sound=None)
+    with av.open(str(plain)) as a, av.open(str(small)) as b, av.open(str(path), "w") as out:
+        sources = [b.streams.video[0], a.streams.video[0], a.streams.audio[0]]
+        streams = [out.add_stream_from_template(source) for source in sources]
+        for clip, chosen in ((a, [1, 2]), (b, [0])):
+            for packet in clip.demux([sources[k] for k in chosen]):
+                if packet.dts is not None:
+                    packet.stream = streams[sources.index(packet.stream)]
+                    out.mux(packet)
+
+
+KINDS = [
+    # what, its file, frames, size, quarters, sound is re-encoded
+    (browser, "a.webm", 60, (64, 48), UPRIGHT),
+    (phone, "a.mov", 60, (48, 64), [90, 190, 86, 90]),
+    (selfie, "a.mov", 60, (48, 64), [190, 90, 90, 86]),
+    (broadcast, "a.ts", None, (64, 48), UPRIGHT),
+    (reset, "a.ts", 150, (64, 48), UPRIGHT),
+    (crashed, "a.mkv", None, (64, 48), UPRIGHT),
+    (copied_in_part, "a.mp4", None, (64, 48), UPRIGHT),
+    (ordered, "a.avi", 60, (64, 48), UPRIGHT),
+    (misheaded, "a.avi", 60, (64, 48), UPRIGHT),
+    (sidecars, "a.mov", 60, (64, 48), UPRIGHT),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "count", "size", "seen"), KINDS)
+def test_recordings_come_out_whole_upright_and_in_step(tmp_path, make, name, count, size, seen):
+    source = tmp_path / name
+    make(source)
+    target = done(source, tmp_path / "out.mp4")
+    with av.open(target) as clip:
+        frames = [(f.pts * f.time_base, f.to_ndarray(format="rgb24")) for f in clip.decode(video=0)]
+    shown = frames[1][1]
+    assert shown.shape[1::-1] == size
+    assert np.abs(np.array(quarters(shown)) - seen).max() <= 4
+    if count:
+        assert len(frames) == count
+    assert len(frames) >= 50
+    assert 1.9 < frames[-1][0] - frames[0][0] < 6.1
+    assert all(a[0] < b[0] for a, b in itertools.pairwise(frames))
+    # Sound is as far from picture as it was.
+    pairs = [list(zip(flashes(str(p)), clicks(str(p)), strict=False)) for p in (source, target)]
+    before, after = ([flash - click for flash, click in pair] for pair in pairs)
+    assert len(after) >= 2
+    if make is not reset:  # of which no player shows the whole
+        assert np.abs(np.subtract(after, before)).max() < 0.001
+    else:
+        assert len(after) == 4
+        assert np.abs(np.array(after) - 0.02).max() < 0.001
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
+
+
+def test_what_happens_is_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "vidream")
+    for make, name, says in [
+        (browser, "a.webm", []),
+        (phone, "a.mov", []),
+        (reset, "a.ts", ["1 missing, double or", "1 jump of the clock joined"]),
+        (copied_in_part, "a.mp4", ["says it is 6.0 s long, and ends after"]),
+        (misheaded, "a.avi", ["says it is 3600.0 s long, and ends after 2.4"]),
+        (ordered, "a.avi", []),
+        (sidecars, "a.mov", ["1 further video track left out"]),
+    ]:
+        caplog.clear()
+        make(tmp_path / name)
+        read(tmp_path / name)
+        found = [line for line in caplog.messages if any(part in line for part in says)]
+        assert len(caplog.messages) == len(found) == len(says), caplog.messages
+
+
+def test_without_its_index_a_recording_is_lost(tmp_path):
+    record(tmp_path / "a.mp4", times=steady(150))
+    data = (tmp_path / "a.mp4").read_bytes()
+    for end in (1000, data.index(b"moov") - 50, data.index(b"moov") + 20):
+        (tmp_path / "a.mp4").write_bytes(data[:end])
+        with pytest.raises(InputError, match="has no index"):
+            open_reader(tmp_path / "a.mp4")
+
+
+def test_a_clock_that_begins_anywhere_begins_at_nothing(tmp_path):
+    """Others keep their own, which the sound and a copy share."""
+    broadcast(tmp_path / "a.ts")
+    _, frames = read(tmp_path / "a.ts")
+    assert 0 <= times(frames)[0] < 0.6
+    late = record(tmp_path / "a.mkv", times=steady(20, 40, 3_600_000), sound_from=3600)
+    assert times(read(late)[1])[0] == 0
+    soon = record(tmp_path / "b.mkv", times=steady(20, 40, 500), sound=None)
+    assert times(read(soon)[1])[0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("shifts", "expected"),
+    [
+        ({20: -40}, {20: 0.8}),  # twice the same
+        ({20: -90}, {20: 0.8}),  # backward
+        ({20: 20_000}, {20: 0.8}),  # far ahead
+        ({20: 40, 21: -40}, {20: 0.82, 21: 0.8}),  # in the wrong order: both shown, in the file's
+    ],
+)
+def test_spoiled_times_are_mended(tmp_path, caplog, shifts, expected):
+    caplog.set_level(logging.INFO, "vidream")
+    path = tmp_path / "a.mkv"
+    record(path, times=steady(60), options={"bf": "0", "g": "10"}, marks=MARKS)
+    shift_blocks(path, shifts)
+    found = times(read(path)[1])
+    wanted = [expected.get(k, round(0.04 * k, 4)) for k in range(60)]
+    assert np.abs(np.subtract(found, sorted(wanted))).max() < 0.021
+    assert found[:20] == wanted[:20]
+    assert found[22:] == wanted[22:]
+    assert "1 missing, double or backward timestamp:" in caplog.text
+
+
+def test_without_any_times_the_rate_counts(tmp_path):
+    path = record(
+        tmp_path / "a.h264", muxer="h264", sound=None, base=Fraction(1, 10), rate=Fraction(10),
+        times=range(30), options={"bf": "2"},
+    )  # fmt: skip
+    found = times(read(path)[1])
+    assert len(found) == 30
+    steps = np.diff(found)
+    assert np.abs(steps - steps[0]).max() < 1e-3
+
+
+def test_reading_twice_gives_the_same(tmp_path):
+    for make, name in ((broadcast, "a.ts"), (browser, "a.webm"), (crashed, "a.mkv")):
+        make(tmp_path / name)
+        for settings in ({}, {"start": 0.7}):
+            first, second = (read(tmp_path / name, **settings)[1] for _ in range(2))
+            assert times(first) == times(second)
+            assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("aspect", [Fraction(16, 11), Fraction(8, 9)])
+def test_pixels_become_square(tmp_path, aspect):
+    source = record(tmp_path / "a.mp4", size=(72, 48), aspect=aspect, times=steady(5))
+    info, frames = read(source)
+    wanted = (104, 48) if aspect > 1 else (72, 54)
+    assert (info.width, info.height) == frames[0].image.shape[1::-1] == wanted
+    assert info.sample_aspect_ratio == 1
+    assert quarters(frames[0].image)[0] > 185
+    info, _ = read(source, width=48)
+    assert (info.width, info.sample_aspect_ratio) == (48, 1)
+    assert abs(info.height - 48 / (72 / 48 * aspect)) <= 1
+    # A shape that is asked for is seen as the source's own.
+    info, _ = read(source, width=64, height=64)
+    assert float(info.sample_aspect_ratio) == pytest.approx(float(Fraction(72, 48) * aspect), 0.01)
+    with av.open(done(source, tmp_path / "o.mp4", width=64, height=64)) as clip:
+        assert abs(clip.streams.video[0].sample_aspect_ratio - info.sample_aspect_ratio) < 0.02
+
+
+def test_pixels_of_a_turned_recording_become_square(tmp_path):
+    source = record(
+        tmp_path / "a.mov", size=(64, 48), aspect=Fraction(3, 2), times=steady(5),
+        matrix=(0, 1, -1, 0),
+    )  # fmt: skip
+    info, _ = read(source)
+    assert (info.width, info.height) == (48, 96)
+
+
+def test_absurd_pixels_are_not_believed(tmp_path):
+    info, _ = read(record(tmp_path / "a.mkv", aspect=Fraction(500, 1), times=steady(3)))
+    assert (info.width, info.height) == (64, 48)
+
+
+def test_a_size_that_changes_is_scaled_to_the_first(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "vidream")
+    parts = []
+    for number, size in enumerate([(64, 48), (128, 96), (96, 48)]):
+        path = tmp_path / f"{number}.ts"
+        record(
+            path, size=size, times=steady(25, 3600, 90_000 * number), base=TICKS, sound="mp2",
+            sound_from=number,
+        )  # fmt: skip
+        parts.append(path.read_bytes())
+    whole = tmp_path / "a.ts"
+    whole.write_bytes(b"".join(parts))
+    _, frames = read(whole)
+    assert len(frames) == 75
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    assert np.abs(np.array(quarters(frames[30].image)) - UPRIGHT).max() <= 4
+    wide = frames[60].image  # twice as wide as high: in a window of 64×32, with bars
+    assert wide[:7].max() < 8 > wide[-7:].max()
+    assert np.abs(np.array(quarters(wide[8:40])) - UPRIGHT).max() <= 4
+    lines = [line for line in caplog.messages if "changes from" in line]
+    assert len(lines) == 2
+    assert "from 64×48 to 128×96: scaled to 64×48" in lines[0]
+    assert len(read(whole, fps=5)[1]) in (14, 15)  # a frame or two lie over each other at a seam
+
+
+def moving(order, count=12):
+    """A square that moves 3 pixels a field, 6 a frame: what each field shows, and their weave."""
+    fields = []
+    for number in range(2 * count):
+        picture = np.full((64, 96, 3), 40, np.uint8)
+        picture[16:48, 3 * number : 3 * number + 24] = 210
+        fields.append(picture)
+    frames = []
+    for first, second in zip(fields[::2], fields[1::2], strict=True):
+        woven = first.copy()
+        woven[(1 if order == "tff" else 0) :: 2] = second[(1 if order == "tff" else 0) :: 2]
+        frames.append(woven)
+    return fields[::2], frames
+
+
+@pytest.mark.parametrize("order", ["tff", "bff"])
+@pytest.mark.parametrize(
+    ("codec", "name"), [("mpeg2video", "a.mpg"), ("libx264", "a.mkv"), ("mpeg2video", "a.ts")]
+)
+def test_interlaced_frames_become_whole(tmp_path, order, codec, name):
+    whole, frames = moving(order)
+    source = record(
+        tmp_path / name, size=(96, 64), codec=codec, fields=order, pictures=frames, sound=None,
+        times=range(12), base=FRAMES,
+        options={"flags": "+ildct+ilme"} | ({"b": "4M"} if codec == "mpeg2video" else {"crf": "4"}),
+    )  # fmt: skip
+    with av.open(source) as clip:
+        decoded = list(clip.decode(video=0))
+        assert all(frame.interlaced_frame for frame in decoded)
+    found = read(source)[1]
+    assert len(found) == len(decoded) == 12
+    assert np.abs(np.diff(times(found)) - 0.04).max() < 1e-3
+    for picture, frame, was in list(zip(whole, found, frames, strict=True))[2:-2]:
+        error, before = (np.abs(p.astype(int) - picture).mean() for p in (frame.image, was))
+        assert error < 1 < before / 2
+
+
+def test_whole_frames_are_not_touched(tmp_path):
+    """Also where others of the same clip are interlaced."""
+    source = record(tmp_path / "a.mkv", options={"crf": "10"}, times=steady(5))
+    with av.open(source) as clip:
+        stored = next(clip.decode(video=0))
+        plain = stored.to_ndarray(format="rgb24")
+    assert not stored.interlaced_frame
+    assert np.abs(read(source)[1][0].image.astype(int) - plain).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels", "name"),
+    [("prores_ks", "yuva444p10le", "a.mov"), ("ffv1", "yuva420p", "a.mkv"),
+     ("qtrle", "argb", "a.mov"), ("png", "rgba", "a.mov")],
+)  # fmt: skip
+def test_transparency_is_shown_on_black(tmp_path, codec, pixels, name):
+    picture = np.full((48, 64, 4), (200, 200, 200, 255), np.uint8)
+    picture[24:, :, 3] = 0
+    picture[24:, :32, 3] = 128
+    source = record(
+        tmp_path / name, codec=codec, pixels=pixels, pictures=[picture] * 2, times=steady(2),
+        sound=None,
+    )  # fmt: skip
+    shown = read(source)[1][0].image.astype(int)
+    assert np.abs(np.array(quarters(shown)) - [200, 200, 100, 0]).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels", "full"),
+    [("ffv1", "gray", True), ("ffv1", "gray10le", True), ("ffv1", "gray16le", True),
+     ("mjpeg", "yuvj420p", True), ("libx264", "yuv420p", True), ("libx264", "yuv420p", False),
+     ("ffv1", "yuv422p10le", False)],
+)  # fmt: skip
+def test_greys_and_full_range(tmp_path, codec, pixels, full):
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    picture = np.broadcast_to(ramp[None, :, None], (48, 64, 3)).copy()
+    source = record(
+        tmp_path / "a.mkv", codec=codec, pixels=pixels, pictures=[picture] * 2, times=range(2),
+        base=FRAMES, sound=None, tags=(2 if full else 1, 1, 1, 6 if codec == "mjpeg" else 1),
+        options={"crf": "4"} if codec == "libx264" else {},
+    )  # fmt: skip
+    shown = read(source)[1][0].image.astype(int)
+    assert np.abs(shown - picture).max() <= 5
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_comes_out_as_sdr(tmp_path, caplog, transfer):
+    """Ten bits in HEVC, as phones record; white of SDR is where BT.2408 has it."""
+    caplog.set_level(logging.INFO, "vidream")
+    white = {16: 0.5807, 18: 0.75}[transfer]
+    picture = np.zeros((48, 64, 3), np.uint16)
+    picture[:24, :32] = round(65535 * white)
+    picture[24:, :32] = round(65535 * white / 2)
+    picture[:24, 32:] = 65535 * 3 // 4 if transfer == 16 else 65535
+    source = record(
+        tmp_path / "a.mov", codec="libx265", pixels="yuv420p10le", pictures=[picture] * 3,
+        times=steady(3), sound=None, tags=(1, 9, transfer, 9), matrix=(0, 1, -1, 0),
+        options={"crf": "4", "x265-params": "log-level=error"},
+    )  # fmt: skip
+    info, frames = read(source)
+    assert (info.width, info.height) == (48, 64)
+    _, upper_right, lower_left, _ = quarters(frames[1].image)
+    assert (info.colour.primaries, info.colour.transfer, info.colour.matrix) == (1, 1, 1)
+    # Turned clockwise: the white that was upper left is upper right, the highlight lower right.
+    assert 220 < upper_right < 245
+    assert quarters(frames[1].image)[3] > 250
+    assert lower_left < 20
+    with av.open(done(source, tmp_path / "o.mp4")) as clip:
+        shown = next(clip.decode(video=0))
+        assert (shown.format.name, shown.color_trc, shown.color_primaries) == ("yuv420p", 1, 1)
+    assert "HDR is dreamed in SDR" in caplog.text
