@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,12 +24,13 @@ MICROSECOND = Fraction(1, 1_000_000)
 
 # Kinds of recordings whose clock begins anywhere, and has no pauses.
 _BROADCAST = frozenset(("mpegts", "mpeg", "wtv"))
-_CAMERAS = frozenset(("video4linux2,v4l2", "avfoundation", "dshow"))
-_LATE = 10  # seconds from which a recording of another kind began on a clock of its own, too
+# Seconds from which a recording of another kind began on a clock of its own, too: a camera's.
+_LATE = 10
 # MP4 and MOV have an index that says when everything is; what is odd in it is meant.
 _INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"
 _SHORT = 0.02  # share of a recording that may be missing without a word
 _USUAL_RATE = 25
+_BLINK, _PATIENCE = 0.005, 10.0  # seconds between looks at a camera, and until it is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +82,18 @@ class Packets:
         self._damaged = 0
         self._reached = Fraction(0)
         self.start = (container.start_time or 0) * MICROSECOND
-        free = kind in _BROADCAST | _CAMERAS or self.start > _LATE
+        free = kind in _BROADCAST or self.start > _LATE
         self.offset = self.start if free else Fraction(0)
 
-    def begin_at(self, time: Fraction) -> None:
+    def begin_at(self, begin: Fraction) -> None:
         """Count times from this one on, of the recording's own; what is before it is negative.
 
         Reading begins at a key frame before it, where the container can find one.
         """
-        self.offset = time
-        if time > self.start:
+        self.offset = begin
+        if begin > self.start:
             try:
-                self._container.seek(int(time / MICROSECOND))
+                self._container.seek(int(begin / MICROSECOND))
             except av.FFmpegError as error:
                 _log.debug("cannot seek (%s): reading from the beginning", error)
 
@@ -108,8 +110,8 @@ class Packets:
                 continue
             for frame in self._frames(packet):
                 check_size(self._name, frame.width, frame.height)
-                time = self._time(frame)
-                yield from self._timed(self._mender.put(time, (frame, frame.duration or 0)))
+                item = (frame, frame.duration or 0)
+                yield from self._timed(self._mender.put(self._time(frame), item))
         yield from self._timed(self._mender.end())
         self._say_what_was_wrong()
 
@@ -121,38 +123,51 @@ class Packets:
 
     def _demux(self) -> Iterator[Any]:
         """Give the packets as far as they can be read, on one clock."""
-        packets = self._container.demux([self._stream, *self._audio])
+        streams, waited = [self._stream, *self._audio], 0.0
+        packets = self._container.demux(streams)
         while True:
             try:
                 packet = next(packets, None)
+            except av.error.BlockingIOError as error:  # a camera that has nothing new yet
+                if waited >= _PATIENCE:
+                    self._say_where_it_broke(error)
+                    return
+                time.sleep(_BLINK)
+                waited += _BLINK
+                packets = self._container.demux(streams)
+                continue
             except (av.FFmpegError, OSError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                _log.info(
-                    "%s cannot be read beyond %.1f s (%s): what is before that is taken",
-                    self._name, float(self._reached), reason,
-                )  # fmt: skip
+                self._say_where_it_broke(error)
                 return
             if packet is None:
                 return
+            waited = 0.0
             self._place(packet)
             yield packet
 
+    def _say_where_it_broke(self, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or str(error)
+        _log.info(
+            "%s cannot be read beyond %.1f s (%s): what is before that is taken",
+            self._name, float(self._reached), reason,
+        )  # fmt: skip
+
     def _place(self, packet: Any) -> None:
         """Move a packet to where it is in the time of the whole recording."""
-        time = packet.pts if packet.dts is None else packet.dts
-        if time is None:
+        when = packet.pts if packet.dts is None else packet.dts
+        if when is None:
             return
         base, duration = packet.time_base, packet.duration or 0
         if self._seams is not None:
             shift = self._seams.shift(
-                packet.stream.index, float(time * base), float(duration * base)
+                packet.stream.index, float(when * base), float(duration * base)
             )
             if shift:
                 ticks = round(shift * MICROSECOND / base)
                 packet.pts = None if packet.pts is None else packet.pts + ticks
                 packet.dts = None if packet.dts is None else packet.dts + ticks
-                time += ticks
-        self._reached = max(self._reached, (time + duration) * base - self.start)
+                when += ticks
+        self._reached = max(self._reached, (when + duration) * base - self.start)
 
     def _frames(self, packet: Any) -> Iterator[av.VideoFrame]:
         try:
@@ -174,8 +189,8 @@ class Packets:
 
     def _timed(self, settled: list[tuple[int, tuple[av.VideoFrame, int]]]) -> Iterator[Decoded]:
         offset = round(self.offset / self.base)
-        for time, (frame, duration) in settled:
-            yield Decoded(time - offset, frame, duration)
+        for pts, (frame, duration) in settled:
+            yield Decoded(pts - offset, frame, duration)
 
     def _sound(self, packet: Any) -> AudioPacket | None:
         """Give a packet of sound, moved as the pictures are; none that goes back in time."""
