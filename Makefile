@@ -49,6 +49,7 @@ format: install
 bench: install
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/roundtrip.py
+	$(BIN)/python benchmarks/recording.py --minutes 10
 	$(BIN)/python benchmarks/coherence.py
 	$(BIN)/python benchmarks/speed.py --small
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import struct
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from media import video_times
 from recordings import (
     clicks,
     cut_off,
@@ -420,3 +424,25 @@ def test_hdr_comes_out_as_sdr(tmp_path, caplog, transfer):
         shown = next(clip.decode(video=0))
         assert (shown.format.name, shown.color_trc, shown.color_primaries) == ("yuv420p", 1, 1)
     assert "HDR is dreamed in SDR" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_a_long_recording_stays_in_step(tmp_path, suffix):
+    """A minute of what benchmarks/recording.py does for an hour."""
+    shown = [time for time in varied(1200) if time < 60_000]
+    source = record(tmp_path / "a.mkv", times=shown, marks=range(3, 60, 6), rate=Fraction(30))
+    memory = []
+
+    def look(report):
+        if report.index > 200 and report.index % 50 == 0:
+            memory.append(int(Path("/proc/self/statm").read_text().split()[1]))
+
+    target = tmp_path / f"o{suffix}"
+    settings = Settings(effect="none").updated(codec_speed="fast")
+    dream_video(source, target, settings, progress=look if sys.platform == "linux" else None)
+    assert video_times(target) == video_times(source) == [Fraction(t, 1000) for t in shown]
+    before, after = (np.subtract(flashes(str(p)), clicks(str(p))) for p in (source, target))
+    assert len(before) == 10
+    assert np.abs(after - before).max() < 0.001
+    if memory:
+        assert (max(memory) - memory[0]) * os.sysconf("SC_PAGE_SIZE") < 20 * 2**20

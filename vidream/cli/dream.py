@@ -124,10 +124,10 @@ def dream(
 ) -> None:
     """Turn a video into a DeepDream that holds still on what it grows on.
 
-    SOURCE is a video, a picture, noise:WIDTHxHEIGHT, or - for Y4M or NUT from a pipe. TARGET's
-    suffix chooses what is written: .mp4 .mov .mkv .webm .gif .webp, pictures (frames/%05d.png), or
-    - for a pipe. A picture becomes a picture (.png .jpg .webp), or a film: of its dream growing
-    octave by octave or, with --zoom, of an endless zoom into it.
+    SOURCE is a video, a picture, noise:WIDTHxHEIGHT, a camera (/dev/video0, camera:0), or - for Y4M
+    or NUT from a pipe. TARGET's suffix chooses what is written: .mp4 .mov .mkv .webm .gif .webp,
+    pictures (frames/%05d.png), or - for a pipe. A picture becomes a picture (.png .jpg .webp), or a
+    film: of its dream growing octave by octave or, with --zoom, of an endless zoom into it.
     """
     from vidream.films import usual_preset  # noqa: PLC0415  (as below)
     from vidream.pipeline import dream_video  # noqa: PLC0415  (torch is slow to import)

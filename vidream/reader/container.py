@@ -25,13 +25,9 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,flv,live_flv,asf,ogg,gif,"
     "apng,yuv4mpegpipe,nut,ivf,h264,hevc,obu,av1,mjpeg,mxf,dv,wtv,rm,amr,wav,mp3,aac,flac"
 )
-_FILE = {
-    "protocol_whitelist": "file,pipe,fd",
-    "format_whitelist": _FORMATS,
-    # A broadcast that was cut into may take seconds to show its first key frame.
-    "probesize": "20000000",
-    "analyzeduration": "15000000",
-}
+_PIPE = {"protocol_whitelist": "file,pipe,fd", "format_whitelist": _FORMATS}
+# A broadcast that was cut into may take seconds to show its first key frame. A pipe shall not wait.
+_FILE = _PIPE | {"probesize": "20000000", "analyzeduration": "15000000"}
 
 
 def name_of(source: Place) -> str:
@@ -56,7 +52,7 @@ def open_container(source: Place, name: str) -> av.container.InputContainer:
         # The prefix keeps FFmpeg from reading "concat:a" or "http:b" as anything but a name.
         file = f"file:{name}"
     try:
-        container = av_open(file, None, _FILE)
+        container = av_open(file, None, _PIPE if is_pipe(source) else _FILE)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _unindexed(source) or InputError(
