@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -108,10 +108,9 @@ class Packets:
                 if (sound := self._sound(packet)) is not None:
                     yield sound
                 continue
-            for frame in self._frames(packet):
-                check_size(self._name, frame.width, frame.height)
-                item = (frame, frame.duration or 0)
-                yield from self._timed(self._mender.put(self._time(frame), item))
+            yield from self._decoded(packet.decode)
+        # The end of a file that breaks off does not reach the decoder, which holds frames back.
+        yield from self._decoded(self._stream.codec_context.decode)
         yield from self._timed(self._mender.end())
         self._say_what_was_wrong()
 
@@ -138,6 +137,8 @@ class Packets:
                 continue
             except (av.FFmpegError, OSError) as error:
                 self._say_where_it_broke(error)
+                return
+            except IndexError:  # PyAV at the end of a file in which further streams have appeared
                 return
             if packet is None:
                 return
@@ -169,12 +170,19 @@ class Packets:
                 when += ticks
         self._reached = max(self._reached, (when + duration) * base - self.start)
 
-    def _frames(self, packet: Any) -> Iterator[av.VideoFrame]:
+    def _decoded(self, decode: Callable[[], Iterable[Any]]) -> Iterator[Decoded]:
         try:
-            yield from packet.decode()
+            frames = list(decode())
+        except av.error.EOFError:  # it has given all
+            return
         except av.FFmpegError as error:
             self._damaged += 1
             _log.debug("a packet of %s cannot be decoded: %s", self._name, error)
+            return
+        for frame in frames:
+            check_size(self._name, frame.width, frame.height)
+            item = (frame, frame.duration or 0)
+            yield from self._timed(self._mender.put(self._time(frame), item))
 
     def _time(self, frame: av.VideoFrame) -> int | None:
         if not self._counted:
