@@ -200,17 +200,18 @@ def cut_off(path: Path, share: float) -> None:
     path.write_bytes(data[: round(len(data) * share)])
 
 
-def shift_blocks(path: Path, shifts: dict[int, int]) -> None:
-    """Spoil the times of some pictures of a Matroska file, which no muxer would write.
+def shift_blocks(path: Path, shifts: dict[int, int], track: int = 1) -> None:
+    """Spoil the times of some packets of a Matroska file, which no muxer would write.
 
     Args:
-        path: a file whose first track is the video.
-        shifts: milliseconds by number of the picture.
+        path: the file.
+        shifts: milliseconds by number of the packet.
+        track: its track; the first is the video.
     """
     data = bytearray(path.read_bytes())
     number = 0
     for place in _blocks(data, 0, len(data)):
-        if data[place] == 0x81:  # the first track
+        if data[place] == 0x80 + track:
             time = struct.unpack_from(">h", data, place + 1)[0] + shifts.get(number, 0)
             struct.pack_into(">h", data, place + 1, time)
             number += 1

@@ -184,7 +184,7 @@ def test_what_happens_is_said(tmp_path, caplog):
     for make, name, says in [
         (browser, "a.webm", []),
         (phone, "a.mov", []),
-        (reset, "a.ts", ["1 missing, double or", "1 jump of the clock joined"]),
+        (reset, "a.ts", ["1 missing, double or", "of sound mended", "1 jump of the clock"]),
         (copied_in_part, "a.mp4", ["says it is 6.0 s long, and ends after"]),
         (misheaded, "a.avi", ["s long, and ends after 2.4 s"]),
         (ordered, "a.avi", []),
@@ -237,6 +237,19 @@ def test_spoiled_times_are_mended(tmp_path, caplog, shifts, expected):
     assert found[:20] == wanted[:20]
     assert found[22:] == wanted[22:]
     assert "1 missing, double or backward timestamp:" in caplog.text
+
+
+def test_spoiled_times_of_sound_are_mended(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "vidream")
+    path = tmp_path / "a.mkv"
+    record(path, times=steady(60), marks=MARKS)
+    before = clicks(done(path, tmp_path / "before.mp4"))
+    shift_blocks(path, {10: 20_000, 20: -21, 30: -100}, track=2)
+    target = done(path, tmp_path / "o.mp4")
+    assert np.abs(np.subtract(clicks(target), before)).max() < 0.001
+    assert "3 timestamps of sound mended" in caplog.text
+    with av.open(target) as clip:
+        assert float(clip.duration / av.time_base) < 2.6
 
 
 def test_without_any_times_the_rate_counts(tmp_path):

@@ -30,6 +30,8 @@ _LATE = 10
 _INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"
 _SHORT = 0.02  # share of a recording that may be missing without a word
 _USUAL_RATE = 25
+_USUAL_PACKET = 0.02  # seconds of sound
+_MOST_LAG = 1  # seconds from which a packet that is decoded long before it sounds is a fault
 _BLINK, _PATIENCE = 0.005, 10.0  # seconds between looks at a camera, and until it is given up
 
 
@@ -78,7 +80,9 @@ class Packets:
         rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
         self._mender: Mender[tuple[av.VideoFrame, int]] = Mender(round(1 / (rate * self.base)))
         self._raw = self._demux()
-        self._last_sound: dict[int, int] = {}
+        self._sound_menders: list[Mender[Any]] = [
+            Mender(round(_USUAL_PACKET / track.time_base)) for track in audio
+        ]
         self._damaged = 0
         self._reached = Fraction(0)
         self.start = (container.start_time or 0) * MICROSECOND
@@ -104,21 +108,22 @@ class Packets:
             InputError: a frame is larger than any recording's.
         """
         for packet in self._raw:
-            if packet.stream is not self._stream:
-                if (sound := self._sound(packet)) is not None:
-                    yield sound
-                continue
-            yield from self._decoded(packet.decode)
+            if packet.stream is self._stream:
+                yield from self._decoded(packet.decode)
+            else:
+                yield from self._heard(packet)
         # The end of a file that breaks off does not reach the decoder, which holds frames back.
         yield from self._decoded(self._stream.codec_context.decode)
         yield from self._timed(self._mender.end())
+        yield from self._last_heard()
         self._say_what_was_wrong()
 
     def sound(self) -> Iterator[AudioPacket]:
         """Give what is left of the sound."""
         for packet in self._raw:
-            if packet.stream is not self._stream and (sound := self._sound(packet)) is not None:
-                yield sound
+            if packet.stream is not self._stream:
+                yield from self._heard(packet)
+        yield from self._last_heard()
 
     def _demux(self) -> Iterator[Any]:
         """Give the packets as far as they can be read, on one clock."""
@@ -200,23 +205,25 @@ class Packets:
         for pts, (frame, duration) in settled:
             yield Decoded(pts - offset, frame, duration)
 
-    def _sound(self, packet: Any) -> AudioPacket | None:
-        """Give a packet of sound, moved as the pictures are; none that goes back in time."""
-        if packet.dts is None:
-            return None
-        track = self._audio.index(packet.stream)
-        offset = round(self.offset / packet.time_base)
-        packet.dts -= offset
-        packet.pts = packet.dts if packet.pts is None else packet.pts - offset
-        last = self._last_sound.get(track)
-        if last is not None and packet.dts <= last:
-            if packet.dts < last:
-                _log.debug("sound at %d goes back behind %d: left out", packet.dts, last)
-                return None
-            packet.dts = last + 1
-            packet.pts = max(packet.pts, packet.dts)
-        self._last_sound[track] = packet.dts
-        return AudioPacket(track, packet)
+    def _heard(self, packet: Any) -> Iterator[AudioPacket]:
+        """Give what sounds by now, moved as the pictures are."""
+        if packet.size:
+            track = self._audio.index(packet.stream)
+            when = packet.pts if packet.dts is None else packet.dts
+            yield from self._moved(track, self._sound_menders[track].put(when, packet))
+
+    def _last_heard(self) -> Iterator[AudioPacket]:
+        for track, mender in enumerate(self._sound_menders):
+            yield from self._moved(track, mender.end())
+
+    def _moved(self, track: int, settled: list[tuple[int, Any]]) -> Iterator[AudioPacket]:
+        for when, packet in settled:
+            known = packet.pts is not None and packet.dts is not None
+            lag = packet.pts - packet.dts if known else 0
+            packet.dts = when - round(self.offset / packet.time_base)
+            late = abs(lag * packet.time_base) > _MOST_LAG
+            packet.pts = packet.dts if late else packet.dts + lag
+            yield AudioPacket(track, packet)
 
     def _say_what_was_wrong(self) -> None:
         """Say, at the end, what of the recording was not as it should be."""
@@ -226,6 +233,9 @@ class Packets:
         if mended:
             many = _count(mended, "missing, double or backward timestamp")
             _log.info("%s: frames put between their neighbours", many)
+        moved = sum(mender.mended + mender.dropped for mender in self._sound_menders)
+        if moved:
+            _log.info("%s of sound mended", _count(moved, "timestamp"))
         if dropped:
             _log.info("%s left out for which there is no time", _count(dropped, "frame"))
         if self._seams is not None and self._seams.found:
