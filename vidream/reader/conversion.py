@@ -79,13 +79,16 @@ class Converter:
         if kind != self._kind:
             self._say(frame)
             self._graph, self._kind = self._build(frame), kind
+        if _is_hdr(frame) and self._tones is None:
+            _log.info("HDR is dreamed in SDR: highlights are bent to what its white can show")
+            self._tones = ToneMapper(int(frame.color_trc), _peak(frame))
+        # What the scaler is to know it is told; tags that it does not know it refuses.
+        frame.color_primaries = frame.color_trc = frame.colorspace = Colour.UNKNOWN
         frame.pts = 0
         self._graph.vpush(frame)
         picture: Any = self._graph.vpull().to_ndarray()
-        if _is_hdr(frame):
-            if self._tones is None:
-                _log.info("HDR is dreamed in SDR: highlights are bent to what its white can show")
-                self._tones = ToneMapper(int(frame.color_trc), _peak(frame))
+        if picture.dtype == np.uint16:
+            assert self._tones is not None
             return self._tones(picture)
         return _on_black(picture) if picture.shape[2] == 4 else cast(Picture, picture)
 
