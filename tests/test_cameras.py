@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from recordings import record, varied
 
 from vidream import Settings, dream_video
 from vidream.errors import InputError
-from vidream.reader import container
+from vidream.reader import container, is_live
 from vidream.reader.cameras import camera_of
 
 
@@ -34,6 +35,14 @@ from vidream.reader.cameras import camera_of
 def test_names_of_cameras(name, system, expected):
     camera = camera_of(name, system)
     assert expected == (camera and (camera.place, camera.kind))
+
+
+def test_what_can_be_read_only_once():
+    assert is_live("-")
+    assert is_live(io.BytesIO())
+    assert is_live("camera:0")
+    assert not is_live("clip.mp4")
+    assert not is_live(Path("clip.mp4"))
 
 
 class Device:

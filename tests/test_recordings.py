@@ -272,6 +272,42 @@ def test_reading_twice_gives_the_same(tmp_path):
             assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
 
 
+def test_a_cut_behind_a_jump_of_the_clock(tmp_path, monkeypatch):
+    reset(tmp_path / "a.ts")
+    whole = read(tmp_path / "a.ts")[1]
+    # As if it were long: what is far before the cut is not decoded.
+    monkeypatch.setattr("vidream.reader.packets._RUN_UP", 1)
+    for begin in (0.4, 2, 5):
+        cut = read(tmp_path / "a.ts", start=begin)[1]
+        assert [f.time + begin for f in cut] == pytest.approx(
+            [f.time for f in whole if f.time >= begin], abs=1e-4
+        )
+        kept = whole[len(whole) - len(cut) :]
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(cut, kept, strict=True))
+
+
+@pytest.mark.parametrize("settings", [{}, {"start": 0.7}, {"start": 0.7, "duration": 0.8}])
+def test_sound_alone_and_later_frames_are_those_of_the_whole(tmp_path, settings):
+    for make, name in ((reset, "a.ts"), (browser, "a.webm"), (crashed, "a.mkv")):
+        make(tmp_path / name)
+        with open_reader(tmp_path / name, ReadSettings(**settings)) as reader:
+            items = list(reader)
+            alone = [_heard(packet) for packet in reader.sound()]
+            first = [_heard(packet) for packet in reader.sound(Fraction(1, 2))]
+        frames = [item for item in items if isinstance(item, Frame)]
+        assert alone == [_heard(item) for item in items if not isinstance(item, Frame)]
+        assert first == [packet for packet in alone if packet[1] < 0.5]
+        with open_reader(tmp_path / name, ReadSettings(**settings)) as reader:
+            reader.skip = 7
+            later = [item for item in reader if isinstance(item, Frame)]
+        assert [(f.index, f.pts) for f in later] == [(f.index, f.pts) for f in frames[7:]]
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(later, frames[7:], strict=True))
+
+
+def _heard(item):
+    return bytes(item.packet), item.packet.pts * item.packet.time_base
+
+
 @pytest.mark.parametrize("aspect", [Fraction(16, 11), Fraction(8, 9)])
 def test_pixels_become_square(tmp_path, aspect):
     source = record(tmp_path / "a.mp4", size=(72, 48), aspect=aspect, times=steady(5))

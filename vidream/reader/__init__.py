@@ -6,7 +6,8 @@ pulls packets and decodes them, on one clock that ``timestamps`` puts right; ``i
 and puts it all together.
 """
 
+from vidream.reader.cameras import is_live
 from vidream.reader.container import open_container
 from vidream.reader.reader import Reader, open_reader
 
-__all__ = ["Reader", "open_container", "open_reader"]
+__all__ = ["Reader", "is_live", "open_container", "open_reader"]

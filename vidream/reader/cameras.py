@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass, field
+
+from vidream.media import Place, is_pipe
 
 _PREFIX = "camera:"
 # Little waits in the driver: what is dreamed slower than it is filmed shall be what is seen now.
@@ -44,3 +47,8 @@ def camera_of(name: str, system: str = sys.platform) -> Camera | None:
     if system == "win32":
         return Camera(f"video={which}", "dshow", {"rtbufsize": "64M"} | _QUICK)
     return Camera(f"/dev/video{which}" if which.isdigit() else which, "v4l2", dict(_QUICK))
+
+
+def is_live(place: Place) -> bool:
+    """Whether a source cannot be read a second time: a pipe, a stream or a camera."""
+    return is_pipe(place) or camera_of(os.fspath(place)) is not None  # type: ignore[arg-type]

@@ -61,16 +61,22 @@ class Converter:
     Args:
         size: width and height of the pictures.
         aspect: width over height of a stored pixel.
+        first: the first frame. It alone decides how all are shown, so that a frame comes out the
+            same wherever one begins to convert.
     """
 
-    def __init__(self, size: tuple[int, int], aspect: Fraction | None) -> None:
+    def __init__(
+        self, size: tuple[int, int], aspect: Fraction | None, first: av.VideoFrame
+    ) -> None:
         self._size = size
         self._aspect = aspect
-        self._seen: Fraction | None = None
+        # A size that was asked for stretches all frames as it does the first.
+        self._stretch = Fraction(*size) / shape_of(first, aspect)
         self._kind: tuple[Any, ...] | None = None
-        self._stored: tuple[int, int] | None = None
+        self._stored = (first.width, first.height)
         self._graph: av.filter.Graph
-        self._tones: ToneMapper | None = None
+        self._peak = _peak(first)
+        self._tones: dict[int, ToneMapper] = {}
 
     def __call__(self, frame: av.VideoFrame) -> Picture:
         """Give the uint8 ``[H, W, 3]`` picture."""
@@ -79,34 +85,33 @@ class Converter:
         if kind != self._kind:
             self._say(frame)
             self._graph, self._kind = self._build(frame), kind
-        if _is_hdr(frame) and self._tones is None:
-            _log.info("HDR is dreamed in SDR: highlights are bent to what its white can show")
-            self._tones = ToneMapper(int(frame.color_trc), _peak(frame))
+        tones = self._tone_mapper(int(frame.color_trc)) if _is_hdr(frame) else None
         # What the scaler is to know it is told; tags that it does not know it refuses.
         frame.color_primaries = frame.color_trc = frame.colorspace = Colour.UNKNOWN
         frame.pts = 0
         self._graph.vpush(frame)
         picture: Any = self._graph.vpull().to_ndarray()
-        if picture.dtype == np.uint16:
-            assert self._tones is not None
-            return self._tones(picture)
+        if tones is not None:
+            return tones(picture)
         return _on_black(picture) if picture.shape[2] == 4 else cast(Picture, picture)
 
     def _say(self, frame: av.VideoFrame) -> None:
         stored = (frame.width, frame.height)
-        if self._stored is not None and stored != self._stored:
+        if stored != self._stored:
             _log.info(
                 "the picture changes from %d×%d to %d×%d: scaled to %d×%d, as it was",
                 *self._stored, *stored, *self._size,
             )  # fmt: skip
         self._stored = stored
 
+    def _tone_mapper(self, transfer: int) -> ToneMapper:
+        if transfer not in self._tones:
+            _log.info("HDR is dreamed in SDR: highlights are bent to what its white can show")
+            self._tones[transfer] = ToneMapper(transfer, self._peak)
+        return self._tones[transfer]
+
     def _build(self, frame: av.VideoFrame) -> av.filter.Graph:
-        seen = shape_of(frame, self._aspect)
-        self._seen = self._seen or seen
-        # A size that was asked for stretches all frames as it does the first.
-        stretch = Fraction(*self._size) / self._seen
-        width, height = within(self._size, seen * stretch)
+        width, height = within(self._size, shape_of(frame, self._aspect) * self._stretch)
         scale = f"{width}:{height}:flags={_SCALER}:out_range=pc"
         if not frame.format.is_rgb:
             colour = colour_of(frame)

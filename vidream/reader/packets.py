@@ -29,6 +29,7 @@ _LATE = 10
 # MP4 and MOV have an index that says when everything is; what is odd in it is meant.
 _INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"
 _SHORT = 0.02  # share of a recording that may be missing without a word
+_RUN_UP = 20  # seconds, in which any broadcast has a key frame
 _USUAL_RATE = 25
 _USUAL_PACKET = 0.02  # seconds of sound
 _MOST_LAG = 1  # seconds from which a packet that is decoded long before it sounds is a fault
@@ -72,6 +73,7 @@ class Packets:
         self._container, self._name = container, name
         self._stream, self._audio = stream, audio
         kind = container.format.name
+        self._idle_until: Fraction | None = None
         self._seams = Seams(leaps=kind in _BROADCAST) if kind != _INDEXED else None
         self._counted = kind == "avi"  # AVI numbers its packets, and knows no order of showing
         self._delay: int | None = None
@@ -92,14 +94,20 @@ class Packets:
     def begin_at(self, begin: Fraction) -> None:
         """Count times from this one on, of the recording's own; what is before it is negative.
 
-        Reading begins at a key frame before it, where the container can find one.
+        Reading begins at a key frame before it, where the container can find one. In a broadcast,
+        whose clock may jump, FFmpeg would look for it in the wrong place: there packets long before
+        it are passed over.
         """
         self.offset = begin
-        if begin > self.start:
-            try:
-                self._container.seek(int(begin / MICROSECOND))
-            except av.FFmpegError as error:
-                _log.debug("cannot seek (%s): reading from the beginning", error)
+        if begin <= self.start:
+            return
+        if self._container.format.name in _BROADCAST:
+            self._idle_until = begin - _RUN_UP
+            return
+        try:
+            self._container.seek(int(begin / MICROSECOND))
+        except av.FFmpegError as error:
+            _log.debug("cannot seek (%s): reading from the beginning", error)
 
     def items(self) -> Iterator[Decoded | AudioPacket]:
         """Give frames and packets of sound, to the end.
@@ -109,7 +117,8 @@ class Packets:
         """
         for packet in self._raw:
             if packet.stream is self._stream:
-                yield from self._decoded(packet.decode)
+                if not self._is_idle(packet):
+                    yield from self._decoded(packet.decode)
             else:
                 yield from self._heard(packet)
         # The end of a file that breaks off does not reach the decoder, which holds frames back.
@@ -174,6 +183,14 @@ class Packets:
                 packet.dts = None if packet.dts is None else packet.dts + ticks
                 when += ticks
         self._reached = max(self._reached, (when + duration) * base - self.start)
+
+    def _is_idle(self, packet: Any) -> bool:
+        """Whether a packet lies so far before the beginning that it need not be decoded."""
+        when = packet.pts if packet.dts is None else packet.dts
+        if self._idle_until is None or when is None or when * packet.time_base >= self._idle_until:
+            self._idle_until = None
+            return False
+        return True
 
     def _decoded(self, decode: Callable[[], Iterable[Any]]) -> Iterator[Decoded]:
         try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from fractions import Fraction
 from itertools import chain
 from types import TracebackType
+from typing import Any
 
 import av
+import av.container
 import av.filter
 
 from vidream.frames import Frame
@@ -58,16 +61,15 @@ class Reader:
 
     def __init__(self, source: Place, settings: ReadSettings) -> None:
         self._settings = settings
-        self._name = name_of(source)
+        self._source, self._name = source, name_of(source)
+        self.skip = 0
+        """Frames that are passed over before the first one that is given."""
         self._container = open_container(source, self._name)
         try:
             self._stream = choose_video(self._container, self._name)
             self._audio = choose_sound(self._container)
             say_what_is_left_out(self._container, [self._stream, *self._audio])
-            self._packets = Packets(self._container, self._name, self._stream, self._audio)
-            self._origin = self._packets.start
-            if settings.start is not None:
-                self._packets.begin_at(self._origin + _exact(settings.start))
+            self._packets = self._pull(self._container)
             self._items, first = _to_first(deinterlaced(self._cut(), self._stream))
             if first is None:
                 where = " in that range" if settings.start else ""
@@ -92,12 +94,20 @@ class Reader:
         """Close the file."""
         self._container.close()
 
+    def _pull(self, container: av.container.InputContainer) -> Packets:
+        """Pull packets of the streams that were chosen, from where the cut begins."""
+        streams: list[Any] = [container.streams[s.index] for s in (self._stream, *self._audio)]
+        packets = Packets(container, self._name, streams[0], streams[1:])
+        if self._settings.start is not None:
+            packets.begin_at(packets.start + _exact(self._settings.start))
+        return packets
+
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
         """Find out what the writer must know; the first frame alone knows all of it."""
         aspect = self._stream.sample_aspect_ratio
         seen = shape_of(first, aspect)
         size = fit(*square(*upright_size(first), seen), self._settings)
-        self._convert = Converter(size, aspect)
+        self._convert = Converter(size, aspect, first)
         rate = self._settings.fps and Fraction(self._settings.fps).limit_denominator(1001)
         time_base = 1 / rate if rate else self._packets.base
         rate = rate or self._stream.average_rate or self._stream.guessed_rate
@@ -136,7 +146,8 @@ class Reader:
             if last is not None and pts <= last:
                 continue
             last, duration = pts, self._duration(item)
-            yield Frame(self._convert(frame), index, pts, base, duration)
+            if index >= self.skip:
+                yield Frame(self._convert(frame), index, pts, base, duration)
             index += 1
             if self._settings.frames and index >= self._settings.frames:
                 yield from self._rest_of_sound((pts + duration) * base)
@@ -166,18 +177,26 @@ class Reader:
         """Give the time, on the clock of what is given out, at which the cut ends."""
         if self._settings.stop is None:
             return None
-        return self._origin + _exact(self._settings.stop) - self._packets.offset
+        return self._packets.start + _exact(self._settings.stop) - self._packets.offset
+
+    def sound(self, end: Fraction | None = None) -> Iterator[AudioPacket]:
+        """Give the sound alone, from its beginning; the file is opened once more for it.
+
+        Args:
+            end: when it ends, on the clock of the frames, if that is before the end of the cut.
+        """
+        if not self._audio:
+            return
+        ends = [time for time in (end, self._end()) if time is not None]
+        with closing(open_container(self._source, self._name)) as container:
+            packets = self._pull(container)
+            for packet in _until(packets.sound(), len(self._audio), min(ends, default=None)):
+                if self._settings.start is None or seconds(packet) >= 0:
+                    yield packet
 
     def _rest_of_sound(self, end: Fraction) -> Iterator[AudioPacket]:
         """Give the sound that belongs to frames already given but lies after them in the file."""
-        open_tracks = set(range(len(self._audio)))
-        for packet in self._packets.sound() if open_tracks else ():
-            if seconds(packet) < end:
-                yield packet
-            else:
-                open_tracks.discard(packet.track)
-            if not open_tracks:
-                return
+        return _until(self._packets.sound(), len(self._audio), end)
 
     def _with_rate(self, items: Iterable[Decoded | AudioPacket]) -> Iterator[Decoded | AudioPacket]:
         """Give what is decoded, at the rate that was asked for."""
@@ -213,6 +232,20 @@ class Reader:
 def _exact(seconds: float) -> Fraction:
     """Give the time that was meant: 0.4 is 2/5, and not the float a hair above it."""
     return Fraction(seconds).limit_denominator(1_000_000)
+
+
+def _until(
+    packets: Iterator[AudioPacket], tracks: int, end: Fraction | None
+) -> Iterator[AudioPacket]:
+    """Give packets before a time, until each of the tracks has come to it."""
+    open_tracks = set(range(tracks))
+    for packet in packets if open_tracks else ():
+        if end is None or seconds(packet) < end:
+            yield packet
+        else:
+            open_tracks.discard(packet.track)
+        if not open_tracks:
+            return
 
 
 def _to_first(
