@@ -11,7 +11,7 @@ PACKAGE = Path(vidream.__file__).parent
 
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
-    "errors", "allocator", "queues", "settings", "frames", "media", "drafts", "stills",
+    "errors", "allocator", "queues", "settings", "frames", "hdr", "media", "drafts", "stills",
     "reader", "inscriptions", "sound", "soundtrack", "timeline",
     "likeness", "objectives", "octaves", "styles", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",

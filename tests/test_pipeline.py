@@ -16,7 +16,7 @@ from PIL import Image
 from vidream import DreamSettings, Frame, Settings, VidreamError, dream_frames, dream_video
 from vidream.errors import SettingsError
 from vidream.flow.estimator import NoFlow
-from vidream.frames import to_picture, to_tensor
+from vidream.frames import to_deep_picture, to_eight_bits, to_picture, to_tensor
 from vidream.processors import DreamProcessor, load_processor
 from vidream.queues import Behind, ahead, queue_depth
 from vidream.temporal import Start
@@ -125,6 +125,18 @@ def test_frames_keep_their_times_and_are_reported():
     ]
     assert [r.carried for _, r in done] == [False, True, True]
     assert all(not np.array_equal(f.image, s.image) for (f, _), s in zip(done, frames, strict=True))
+
+
+def test_pictures_of_16_bits_stay_of_16_bits():
+    deep = [picture.astype(np.uint16) * 257 + 100 for picture in pictures()]
+    processor = Brighten()
+    done = [frame for frame, _ in dream_frames(deep, SMALL, processor=processor)]
+    assert all(frame.image.dtype == np.uint16 for frame in done)
+    brighter = np.minimum(deep[0] / 65535 + 0.1, 1) * 65535
+    assert np.abs(done[0].image - brighter).max() <= 1
+    assert [s.carried for s in processor.starts] == [False, True, True]
+    settled = dream_frames(deep[:1] * 2, SMALL, processor=processor)
+    assert [report.duplicate for _, report in settled] == [False, True]
 
 
 def test_a_clip_is_dreamed_whole(clip, tmp_path):
@@ -244,6 +256,10 @@ def test_frames_refuse_what_is_no_picture():
 def test_pictures_and_tensors_round_trip_and_round():
     picture = textured(16, 16)
     assert np.array_equal(to_picture(to_tensor(picture)), picture)
+    deep = np.random.default_rng(0).integers(0, 65536, (16, 16, 3)).astype(np.uint16)
+    assert np.array_equal(to_deep_picture(to_tensor(deep)), deep)
+    assert np.array_equal(to_eight_bits(deep), deep // 256)
+    assert np.array_equal(to_eight_bits(picture), picture)
     assert to_picture(torch.full((1, 3, 1, 1), 99.6 / 255)).max() == 100
     assert to_picture(torch.full((1, 3, 1, 1), 1.5)).max() == 255
 

@@ -26,7 +26,7 @@ from recordings import (
 )
 
 from vidream import Frame, Settings, dream_video
-from vidream.errors import InputError
+from vidream.errors import InputError, OutputError
 from vidream.reader import open_reader
 from vidream.settings import ReadSettings
 
@@ -473,6 +473,73 @@ def test_hdr_comes_out_as_sdr(tmp_path, caplog, transfer):
         shown = next(clip.decode(video=0))
         assert (shown.format.name, shown.color_trc, shown.color_primaries) == ("yuv420p", 1, 1)
     assert "HDR is dreamed in SDR" in caplog.text
+
+
+def hdr_ramp(path, transfer, size=(64, 48)):
+    """A ramp over all of the signal, in ten bits, upright only when it is turned."""
+    ramp = np.linspace(0, 65535, size[0]).astype(np.uint16)
+    picture = np.broadcast_to(ramp[None, :, None], (size[1], size[0], 3)).copy()
+    return record(
+        path, size=size, codec="libx265", pixels="yuv420p10le", pictures=[picture] * 3,
+        times=steady(3), tags=(1, 9, transfer, 9), matrix=(-1, 0, 0, -1),
+        options={"crf": "1", "x265-params": "log-level=error"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("o.mp4", None, "yuv420p10le"),
+        ("o.mkv", None, "yuv420p10le"),
+        ("o.webm", None, "yuv420p10le"),
+        ("o.mp4", "av1", "yuv420p10le"),
+        ("o.mov", "prores", "yuv422p10le"),
+        ("o.mkv", "ffv1", "yuv420p10le"),
+    ],
+)
+def test_hdr_is_kept(tmp_path, name, codec, pixels, transfer):
+    source = hdr_ramp(tmp_path / "a.mov", transfer, (640, 48))
+    target = done(source, tmp_path / name, keep_hdr=True, codec=codec)
+    with av.open(target) as clip:
+        stored = list(clip.decode(video=0))[1]
+        usual = {".webm": "av1"}.get(Path(name).suffix, "hevc")
+        assert clip.streams.video[0].codec_context.codec.canonical_name == (codec or usual)
+    assert stored.format.name == pixels
+    assert (stored.color_primaries, stored.color_trc, stored.colorspace) == (9, transfer, 9)
+    info, frames = read(target, keep_hdr=True)
+    assert info.deep
+    assert frames[1].image.dtype == np.uint16
+    # What is stored is the signal of the source, turned by a half; in PQ up to its usual peak.
+    row = stored.to_ndarray(format="rgb48le")[24, ::-1, 1].astype(int)
+    ramp = np.linspace(0, 65535, 640)
+    most = 0.7518 * 65535 if transfer == 16 else 65535
+    assert np.abs(row - np.minimum(ramp, most)).mean() < 1.5 * 65535 / 1023
+    assert len(np.unique(row)) > 300, "more levels than 8 bits have"
+
+
+def test_hdr_of_odd_size_is_kept(tmp_path):
+    source = hdr_ramp(tmp_path / "a.mov", 16)
+    with av.open(done(source, tmp_path / "o.mp4", keep_hdr=True, width=63, height=47)) as clip:
+        assert clip.streams.video[0].codec_context.pix_fmt == "yuv444p10le"
+
+
+def test_where_hdr_cannot_be_kept(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "vidream")
+    source = hdr_ramp(tmp_path / "a.mov", 18)
+    for name, codec, says in [
+        ("o.mp4", "h264", "h264 holds no HDR: use hevc"),
+        ("o.gif", None, "holds no HDR: write .mp4"),
+        ("o%d.png", None, "hold no HDR"),
+    ]:
+        with pytest.raises(OutputError, match=says):
+            done(source, tmp_path / name, keep_hdr=True, codec=codec)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mov"]
+    plain = record(tmp_path / "b.mp4", times=steady(3))
+    info, frames = read(plain, keep_hdr=True)
+    assert not info.deep
+    assert frames[0].image.dtype == np.uint8
+    assert "no HDR: --keep-hdr changes nothing" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])

@@ -63,6 +63,9 @@ class VideoInfo:
         time_base: seconds per unit of the frames' timestamps.
         frames: how many frames are to be expected, None if the source does not tell.
         colour: colour tags.
+        deep: whether the frames are HDR of 16 bits, to be written in 10 or more.
+        peak: brightest light of the source in cd/m², None if it does not say. Frames in PQ are
+            delivered as :class:`vidream.hdr.PqCurve` has them.
         sample_aspect_ratio: width of a pixel over its height.
         metadata: title, artist and the like.
         audio: the audio tracks, as templates for the writer.
@@ -74,6 +77,8 @@ class VideoInfo:
     time_base: Fraction = Fraction(1, 25)
     frames: int | None = None
     colour: Colour = Colour()
+    deep: bool = False
+    peak: float | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
     metadata: dict[str, str] = field(default_factory=dict)
     audio: tuple[Any, ...] = ()

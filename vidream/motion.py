@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vidream.flow import FlowEstimator
-from vidream.frames import Picture, to_picture, to_tensor
+from vidream.frames import DeepPicture, Picture, to_eight_bits, to_picture, to_tensor
 from vidream.octaves import Size, resize
 from vidream.scenes import SceneDetector
 from vidream.warp import coherent, explained, reliability, settle, soften, to_flow
@@ -89,8 +89,9 @@ class MotionTracker:
         self._kept: tuple[_Seen, ...] = ()
         self._since_cut = 0
 
-    def track(self, image: Picture, index: int) -> Motion:
-        """Give what is known of the next frame, a uint8 ``[H, W, 3]`` picture."""
+    def track(self, image: Picture | DeepPicture, index: int) -> Motion:
+        """Give what is known of the next frame, a ``[H, W, 3]`` picture."""
+        image = to_eight_bits(image)
         seen = self._look(image, index)
         before = self._previous
         cut = self._cut(seen, before)

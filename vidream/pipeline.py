@@ -22,7 +22,15 @@ from vidream.films import (
 )
 from vidream.finish import Finish
 from vidream.flow import FlowEstimator, load_flow
-from vidream.frames import Frame, Picture, to_picture, to_tensor
+from vidream.frames import (
+    DeepPicture,
+    Frame,
+    Picture,
+    to_deep_picture,
+    to_eight_bits,
+    to_picture,
+    to_tensor,
+)
 from vidream.media import AudioPacket, Place, VideoInfo
 from vidream.motion import Motion, MotionTracker
 from vidream.presets import preset_settings
@@ -74,7 +82,7 @@ Download = Callable[[int, int | None], None]
 
 
 def dream_frames(
-    frames: Iterable[Frame | Picture],
+    frames: Iterable[Frame | Picture | DeepPicture],
     settings: DreamSettings | None = None,
     *,
     processor: Processor | None = None,
@@ -87,7 +95,7 @@ def dream_frames(
     """Dream frames as they come, one in and one out, for a pipeline of one's own.
 
     Args:
-        frames: frames, or uint8 ``[H, W, 3]`` RGB arrays.
+        frames: frames, or uint8 (or uint16) ``[H, W, 3]`` RGB arrays.
         settings: what to dream; the defaults if left out.
         processor: what to do to each frame, instead of the dreamer that ``settings`` describe.
         carrier: how the dream is carried on, instead of along the motion.
@@ -142,7 +150,7 @@ def _dream(
     device = choose_device(timeline.settings.dream.device) if processor.recurrent else "cpu"
     clock = Clock(timeline.settings.read.start)
     state: DreamState | None = None
-    picture: Picture | None = None
+    picture: Picture | DeepPicture | None = None
     for frame, motion in followed:
         began = time.perf_counter()
         carried, again = True, picture is not None and motion.duplicate
@@ -161,10 +169,10 @@ def _dream(
         # A frame shown twice is shown alike, also where encoding has changed it a little.
         if picture is None or not again or finish.moving or timeline.names:
             amounts = now.finish if timeline.names else None
-            picture = to_picture(finish(dream, source, frame, amounts))
-        shown = Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration)
+            shown = finish(dream, source, frame, amounts)
+            picture = to_deep_picture(shown) if frame.deep else to_picture(shown)
         yield (
-            shown,
+            Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration),
             FrameReport(
                 index=frame.index,
                 expected=expected,
@@ -264,7 +272,8 @@ def _dream_still(
         )
         for frame, report in frames:
             comment = record_of(source, settings).text
-            write_still(target, still.replaced(frame.image, comment), settings.write)
+            picture = to_eight_bits(frame.image)
+            write_still(target, still.replaced(picture, comment), settings.write)
             if progress is not None:
                 progress(report)
     return 1

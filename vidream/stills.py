@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from vidream.drafts import Draft, cannot_write, exists
 from vidream.errors import InputError, OutputError
-from vidream.frames import Frame, Picture
+from vidream.frames import Frame, Picture, to_eight_bits
 from vidream.media import MAX_PIXELS, AudioPacket, Place, fit, is_pipe
 from vidream.settings import ReadSettings, WriteSettings
 
@@ -245,7 +245,8 @@ class SequenceWriter:
     def write(self, frame: Frame) -> None:
         """Write a picture, numbered from 1."""
         path = self._draft / (self._name % (len(self._written) + 1))
-        _save(path, self._suffix, Still(frame.image, comment=self._comment))
+        picture = to_eight_bits(frame.image)
+        _save(path, self._suffix, Still(picture, comment=self._comment))
         self._written.append(path)
 
     def write_audio(self, packet: AudioPacket) -> None:

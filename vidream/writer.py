@@ -20,6 +20,7 @@ import av.video
 from vidream.drafts import Draft, cannot_write, check_place
 from vidream.errors import OutputError
 from vidream.frames import Frame
+from vidream.hdr import PQ, PqCurve
 from vidream.inscriptions import inscribe
 from vidream.media import AudioPacket, Colour, Place, VideoInfo, is_pipe
 from vidream.settings import WriteSettings
@@ -43,6 +44,7 @@ class Codec:
         large: options for frames of more than :data:`LARGE` pixels.
         pixels: format of its pixels.
         odd_pixels: the same for odd sizes.
+        deep_pixels: the same for HDR; None if it holds none.
     """
 
     encoder: str
@@ -52,6 +54,15 @@ class Codec:
     large: dict[str, str] = field(default_factory=dict)
     pixels: str = "yuv420p"
     odd_pixels: str = "yuv420p"
+    deep_pixels: str | None = None
+
+    def pixels_for(self, info: VideoInfo) -> str:
+        """Give the format of the pixels of a video."""
+        odd = info.width % 2 or info.height % 2
+        if not info.deep or self.deep_pixels is None:
+            return self.odd_pixels if odd else self.pixels
+        whole = odd and self.odd_pixels == "yuv444p"  # chroma at every pixel
+        return self.deep_pixels.replace("420", "444") if whole else self.deep_pixels
 
 
 def _presets(slow: str, medium: str, fast: str, name: str = "preset") -> dict[str, dict[str, str]]:
@@ -76,15 +87,30 @@ CODECS = {
         {"x265-params": "log-level=error"},
         {"x265-params": "log-level=error:rc-lookahead=8"},
         odd_pixels="yuv444p",
+        deep_pixels="yuv420p10le",
     ),
-    "vp9": Codec(
+    "vp9": Codec(  # PyAV's libvpx knows 8 bits only
         "libvpx-vp9", 24, _presets("1", "3", "6", "cpu-used"), _VP9, {"lag-in-frames": "8"}
     ),
-    "av1": Codec("libsvtav1", 26, _presets("5", "8", "11"), large={"svtav1-params": "lookahead=8"}),
-    "prores": Codec(
-        "prores_ks", None, {}, {"profile": "3"}, pixels="yuv422p10le", odd_pixels="yuv422p10le"
+    "av1": Codec(
+        "libsvtav1",
+        26,
+        _presets("5", "8", "11"),
+        large={"svtav1-params": "lookahead=8"},
+        deep_pixels="yuv420p10le",
     ),
-    "ffv1": Codec("ffv1", None, {}, {"level": "3"}, odd_pixels="yuv444p"),
+    "prores": Codec(
+        "prores_ks",
+        None,
+        {},
+        {"profile": "3"},
+        pixels="yuv422p10le",
+        odd_pixels="yuv422p10le",
+        deep_pixels="yuv422p10le",
+    ),
+    "ffv1": Codec(
+        "ffv1", None, {}, {"level": "3"}, odd_pixels="yuv444p", deep_pixels="yuv420p10le"
+    ),
     "gif": Codec("gif", pixels="pal8", odd_pixels="pal8"),
     "webp": Codec("libwebp_anim", None, {}, {"quality": "85"}),
     "raw": Codec("rawvideo", odd_pixels="yuv444p"),
@@ -186,6 +212,10 @@ def open_writer(target: Place, info: VideoInfo, settings: WriteSettings | None =
     """
     settings = settings or WriteSettings()
     if is_sequence(target):
+        if info.deep:
+            raise OutputError(
+                "pictures hold no HDR: write .mp4, .mov, .mkv or .webm, or no --keep-hdr"
+            )
         if info.audio:
             _log.info("pictures hold no sound: it is left out")
         comment = info.metadata.get("comment")
@@ -207,10 +237,17 @@ def _container(path: Path) -> Container:
     return CONTAINERS[suffix]
 
 
-def _codec(container: Container, name: str, settings: WriteSettings) -> Codec:
-    chosen = settings.codec or container.codecs[0]
+def _codec(
+    container: Container, name: str, settings: WriteSettings, *, deep: bool = False
+) -> Codec:
+    able = [name for name in container.codecs if not deep or CODECS[name].deep_pixels is not None]
+    if not able:
+        raise OutputError(f"{name} holds no HDR: write .mp4, .mov, .mkv or .webm, or no --keep-hdr")
+    chosen = settings.codec or able[0]
     if chosen not in container.codecs:
         raise OutputError(f"{name} cannot hold {chosen}: use {' or '.join(container.codecs)}")
+    if chosen not in able:
+        raise OutputError(f"{chosen} holds no HDR: use {' or '.join(able)}, or no --keep-hdr")
     codec = CODECS[chosen]
     if settings.crf is not None and codec.crf is None:
         raise OutputError(f"{chosen} has no --crf: leave it out")
@@ -252,13 +289,15 @@ class VideoWriter:
             self._name, self._container = str(path), _container(path)
             self._draft = Draft(path, overwrite=settings.overwrite)
             file = f"file:{self._draft.path}"
-        self._codec = _codec(self._container, self._name, settings)
+        self._depth = "rgb48le" if info.deep else "rgb24"
+        self._curve = PqCurve(info.peak) if info.deep and info.colour.transfer == PQ else None
         self._base = self._container.clock or info.time_base
         if self._container.muxer == "yuv4mpegpipe" and info.rate:
             self._base = 1 / info.rate  # it knows a rate, and no timestamps
         self._last: int | None = None
         self._finished = False
         try:
+            self._codec = _codec(self._container, self._name, settings, deep=info.deep)
             with _as_output_error(self._name):
                 self._out = av.open(
                     file, "w", format=self._container.muxer, options=self._container.options
@@ -300,8 +339,8 @@ class VideoWriter:
         context = stream.codec_context
         odd = info.width % 2 or info.height % 2
         context.width, context.height = info.width, info.height
-        context.pix_fmt = codec.odd_pixels if odd else codec.pixels
-        if odd and context.pix_fmt == "yuv444p" and codec.encoder != "rawvideo":
+        context.pix_fmt = codec.pixels_for(info)
+        if odd and "444" in context.pix_fmt and codec.encoder != "rawvideo":
             _log.info(
                 "%d×%d is odd: kept with full chroma (4:4:4), which some players cannot show; "
                 "an even --width and --height avoid it",
@@ -329,7 +368,7 @@ class VideoWriter:
         info, colour = self._info, self._colour()
         graph = av.filter.Graph()
         source = graph.add(
-            "buffer", f"video_size={info.width}x{info.height}:pix_fmt=rgb24:"
+            "buffer", f"video_size={info.width}x{info.height}:pix_fmt={self._depth}:"
             f"time_base={self._base}:pixel_aspect=1/1",
         )  # fmt: skip
         sink = graph.add("buffersink")
@@ -371,7 +410,8 @@ class VideoWriter:
             _log.debug("frame %d falls on its neighbour's tick: left out", frame.index)
             return
         self._last = pts
-        picture = av.VideoFrame.from_ndarray(frame.image, format="rgb24")
+        image = frame.image if self._curve is None else self._curve.to_pq(frame.image)
+        picture = av.VideoFrame.from_ndarray(image, format=self._depth)
         picture.pts, picture.time_base = pts, self._base
         with _as_output_error(self._name):
             self._graph.vpush(picture)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from vidream.errors import InputError
-from vidream.frames import Frame, Picture
+from vidream.frames import Frame, Picture, to_eight_bits
 from vidream.media import Place
 from vidream.reader import Reader, open_reader
 from vidream.settings import ReadSettings
@@ -72,4 +72,4 @@ class ClipPair:
 
 
 def _pictures(reader: Reader) -> Iterator[Picture]:
-    return (item.image for item in reader if isinstance(item, Frame))
+    return (to_eight_bits(item.image) for item in reader if isinstance(item, Frame))

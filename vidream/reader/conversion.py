@@ -13,10 +13,10 @@ import av.video
 import numpy as np
 import numpy.typing as npt
 
-from vidream.frames import Picture
+from vidream.frames import DeepPicture, Picture
+from vidream.hdr import HLG, PQ, PqCurve, ToneMapper
 from vidream.media import Colour
 from vidream.reader.geometry import Orientation, orientation, shape, within
-from vidream.reader.tonemap import HLG, PQ, ToneMapper
 
 _log = logging.getLogger(__name__)
 
@@ -35,11 +35,6 @@ def colour_of(frame: av.VideoFrame) -> Colour:
     )
 
 
-def colour_shown(frame: av.VideoFrame) -> Colour:
-    """Give the colour tags of the pictures that are made of a frame: those of SDR for HDR."""
-    return _SDR if _is_hdr(frame) else colour_of(frame)
-
-
 def shape_of(frame: av.VideoFrame, aspect: Fraction | None) -> Fraction:
     """Give width over height of a frame as it is to be seen, upright."""
     stored = shape(frame.width, frame.height, aspect)
@@ -53,20 +48,26 @@ def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
 
 
 class Converter:
-    """Turns decoded frames upright, scales them and makes 8-bit RGB pictures of them.
+    """Turns decoded frames upright, scales them and makes RGB pictures of them.
 
-    Transparent pixels are shown on black. HDR is shown as on a screen of BT.709. A frame of another
-    shape than the first gets black bars.
+    Transparent pixels are shown on black. HDR is shown as on a screen of BT.709, unless it is kept:
+    then pictures have 16 bits. A frame of another shape than the first gets black bars.
 
     Args:
         size: width and height of the pictures.
         aspect: width over height of a stored pixel.
         first: the first frame. It alone decides how all are shown, so that a frame comes out the
             same wherever one begins to convert.
+        keep_hdr: whether HDR is kept, if the first frame is.
     """
 
     def __init__(
-        self, size: tuple[int, int], aspect: Fraction | None, first: av.VideoFrame
+        self,
+        size: tuple[int, int],
+        aspect: Fraction | None,
+        first: av.VideoFrame,
+        *,
+        keep_hdr: bool = False,
     ) -> None:
         self._size = size
         self._aspect = aspect
@@ -75,17 +76,26 @@ class Converter:
         self._kind: tuple[Any, ...] | None = None
         self._stored = (first.width, first.height)
         self._graph: av.filter.Graph
-        self._peak = _peak(first)
+        self.peak = _peak(first)
+        self.colour = colour_of(first)
+        self.deep = keep_hdr and _is_hdr(first)
+        if _is_hdr(first) and not self.deep:
+            self.colour = _SDR
+        elif keep_hdr and not self.deep:
+            _log.info("this is no HDR: --keep-hdr changes nothing")
+        in_pq = self.deep and self.colour.transfer == PQ
+        self._curve = PqCurve(self.peak) if in_pq else None
         self._tones: dict[int, ToneMapper] = {}
 
-    def __call__(self, frame: av.VideoFrame) -> Picture:
-        """Give the uint8 ``[H, W, 3]`` picture."""
+    def __call__(self, frame: av.VideoFrame) -> Picture | DeepPicture:
+        """Give the ``[H, W, 3]`` picture."""
         way = _orientation(frame)
         kind = (frame.width, frame.height, frame.format.name, way, colour_of(frame))
         if kind != self._kind:
             self._say(frame)
             self._graph, self._kind = self._build(frame), kind
-        tones = self._tone_mapper(int(frame.color_trc)) if _is_hdr(frame) else None
+        hdr = _is_hdr(frame) and not self.deep
+        tones = self._tone_mapper(int(frame.color_trc)) if hdr else None
         # What the scaler is to know it is told; tags that it does not know it refuses.
         frame.color_primaries = frame.color_trc = frame.colorspace = Colour.UNKNOWN
         frame.pts = 0
@@ -93,7 +103,9 @@ class Converter:
         picture: Any = self._graph.vpull().to_ndarray()
         if tones is not None:
             return tones(picture)
-        return _on_black(picture) if picture.shape[2] == 4 else cast(Picture, picture)
+        if self._curve is not None:
+            return self._curve.from_pq(picture)
+        return _on_black(picture) if picture.shape[2] == 4 else cast(Picture | DeepPicture, picture)
 
     def _say(self, frame: av.VideoFrame) -> None:
         stored = (frame.width, frame.height)
@@ -104,10 +116,15 @@ class Converter:
             )  # fmt: skip
         self._stored = stored
 
+    def _pixels(self, frame: av.VideoFrame) -> str:
+        if self.deep or _is_hdr(frame):
+            return "rgb48le"
+        return "rgba" if any(c.is_alpha for c in frame.format.components) else "rgb24"
+
     def _tone_mapper(self, transfer: int) -> ToneMapper:
         if transfer not in self._tones:
             _log.info("HDR is dreamed in SDR: highlights are bent to what its white can show")
-            self._tones[transfer] = ToneMapper(transfer, self._peak)
+            self._tones[transfer] = ToneMapper(transfer, self.peak)
         return self._tones[transfer]
 
     def _build(self, frame: av.VideoFrame) -> av.filter.Graph:
@@ -117,7 +134,7 @@ class Converter:
             colour = colour_of(frame)
             matrix = colour.matrix_for(frame.width, frame.height)
             scale += f":in_color_matrix={matrix}:in_range={'pc' if colour.range == 2 else 'tv'}"
-        steps = [*_orientation(frame).filters, ("scale", scale), ("format", _pixels(frame))]
+        steps = [*_orientation(frame).filters, ("scale", scale), ("format", self._pixels(frame))]
         if (width, height) != self._size:
             steps.append(("pad", f"{self._size[0]}:{self._size[1]}:-1:-1"))
         graph = av.filter.Graph()
@@ -142,12 +159,6 @@ def _orientation(frame: av.VideoFrame) -> Orientation:
 
 def _is_hdr(frame: av.VideoFrame) -> bool:
     return int(frame.color_trc) in (PQ, HLG)
-
-
-def _pixels(frame: av.VideoFrame) -> str:
-    if _is_hdr(frame):
-        return "rgb48le"
-    return "rgba" if any(c.is_alpha for c in frame.format.components) else "rgb24"
 
 
 def _on_black(picture: npt.NDArray[np.uint8]) -> Picture:

@@ -23,7 +23,7 @@ from vidream.reader.container import (
     open_container,
     say_what_is_left_out,
 )
-from vidream.reader.conversion import Converter, colour_shown, shape_of, upright_size
+from vidream.reader.conversion import Converter, shape_of, upright_size
 from vidream.reader.geometry import pixel_aspect, square
 from vidream.reader.interlacing import deinterlaced
 from vidream.reader.packets import MICROSECOND, Decoded, Packets, nothing_decoded, seconds
@@ -107,7 +107,7 @@ class Reader:
         aspect = self._stream.sample_aspect_ratio
         seen = shape_of(first, aspect)
         size = fit(*square(*upright_size(first), seen), self._settings)
-        self._convert = Converter(size, aspect, first)
+        self._convert = Converter(size, aspect, first, keep_hdr=self._settings.keep_hdr)
         rate = self._settings.fps and Fraction(self._settings.fps).limit_denominator(1001)
         time_base = 1 / rate if rate else self._packets.base
         rate = rate or self._stream.average_rate or self._stream.guessed_rate
@@ -117,7 +117,9 @@ class Reader:
             rate=rate,
             time_base=time_base,
             frames=self._expect(rate),
-            colour=colour_shown(first),
+            colour=self._convert.colour,
+            deep=self._convert.deep,
+            peak=self._convert.peak,
             # Following sides are rounded to even numbers: that is no change of shape.
             sample_aspect_ratio=pixel_aspect(size, seen),
             metadata={k: v for k, v in self._container.metadata.items() if k in _KEPT},

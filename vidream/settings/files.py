@@ -71,6 +71,11 @@ class ReadSettings(Validated):
         "runs in step with the clip.",
         metavar="FILE",
     )
+    keep_hdr: bool = option(
+        False,
+        "Keep HDR: dream its signal as it is, and write 10 bits of it, usually as HEVC. "
+        "Unset: HDR is made SDR.",
+    )
 
     def __post_init__(self) -> None:
         """Check ranges, and that the limits agree."""

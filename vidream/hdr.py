@@ -1,9 +1,10 @@
-"""HDR made SDR: PQ and HLG pictures as a screen of BT.709 shows them. Pure NumPy.
+"""HDR: light and signal, pictures as a screen of SDR shows them, and what HDR is dreamed in.
 
-As standards say it: light is what BT.2100 makes of the signal (HLG: on its screen of 1000 cd/m²);
-highlights are bent below SDR's white by BT.2390's curve, by the brightest of R, G and B, so that
-hues stay; BT.2087 turns primaries of BT.2020 into those of BT.709. White of SDR is HDR's reference
-white (203 cd/m², BT.2408), and what is shown is what BT.1886 makes of the result.
+Pure NumPy. HDR becomes SDR as standards say it: light is what BT.2100 makes of the signal (HLG: on
+its screen of 1000 cd/m²); highlights are bent below SDR's white by BT.2390's curve, by the
+brightest of R, G and B, so that hues stay; BT.2087 turns primaries of BT.2020 into those of BT.709.
+White of SDR is HDR's reference white (203 cd/m², BT.2408), and what is shown is what BT.1886 makes
+of the result.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidream.frames import Picture
+from vidream.frames import DeepPicture, Picture
 
 Floats = npt.NDArray[np.float32]
 
@@ -59,6 +60,46 @@ def hlg_light(signal: Any) -> Any:
     return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
 
 
+def hlg_signal(light: Any) -> Any:
+    """Give the HLG signals in [0, 1] of light of the scene in [0, 1]."""
+    a, light = 0.17883277, np.asarray(light, np.float64)
+    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
+    bright = a * np.log(np.maximum(12 * light - b, 1e-9)) + c
+    return np.where(light <= 1 / 12, np.sqrt(3 * light), bright)
+
+
+def _known(peak: float | None) -> float:
+    return USUAL_PEAK if peak is None else min(max(peak, 1.25 * WHITE), 10_000.0)
+
+
+class PqCurve:
+    """What pictures in PQ are dreamed in: a signal curved as HLG's, that ends at their own peak.
+
+    PQ reaches from starlight to 10 000 cd/m², most of which no recording uses: a step that is small
+    in HLG, as in SDR, would blind there.
+
+    Args:
+        peak: brightest light of the recording, cd/m²; None for the usual.
+    """
+
+    def __init__(self, peak: float | None = None) -> None:
+        peak, levels = _known(peak), np.linspace(0, 1, 2**16)
+        shares = np.minimum(pq_light(levels) / peak, 1)
+        self._from = np.rint(65535 * hlg_signal(shares ** (1 / 1.2))).astype(np.uint16)
+        light = np.minimum(peak * hlg_light(levels) ** 1.2, 10_000)
+        self._to = np.rint(65535 * pq_signal(light)).astype(np.uint16)
+
+    def from_pq(self, picture: DeepPicture) -> DeepPicture:
+        """Give a picture in PQ, uint16, as it is dreamed; light beyond the peak is cut off."""
+        curved: DeepPicture = self._from[picture]
+        return curved
+
+    def to_pq(self, picture: Picture | DeepPicture) -> DeepPicture:
+        """Give a picture as it was dreamed, uint16, in PQ."""
+        signal: DeepPicture = self._to[picture]
+        return signal
+
+
 def bend(light: Any, peak: float) -> Any:
     """Bend light below SDR's white (BT.2390, 5.4.1, without lift of black).
 
@@ -93,7 +134,7 @@ class ToneMapper:
     def __init__(self, transfer: int, peak: float | None = None) -> None:
         levels = np.linspace(0, 1, 2**16)
         self._scene = transfer == HLG
-        peak = USUAL_PEAK if self._scene or peak is None else min(max(peak, 1.25 * WHITE), 10_000.0)
+        peak = USUAL_PEAK if self._scene else _known(peak)
         light = hlg_light(levels) if self._scene else pq_light(levels)
         self._light = light.astype(np.float32)
         # How much light of each brightness is changed, by its square root: dark needs more steps.

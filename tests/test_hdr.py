@@ -1,4 +1,4 @@
-"""HDR made SDR, against the standards' own figures and a slow, exact way."""
+"""HDR against the standards' own figures, and made SDR against a slow, exact way."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.reader.tonemap import (
+from vidream.hdr import (
     HLG,
     PQ,
     WHITE,
+    PqCurve,
     ToneMapper,
     bend,
     hlg_light,
+    hlg_signal,
     pq_light,
     pq_signal,
 )
@@ -32,6 +34,8 @@ def test_hlg_is_that_of_the_standard():
     """BT.2100: half the signal is a twelfth of the light, both branches meet there."""
     assert hlg_light(np.array([0.0, 0.5, 1.0])) == pytest.approx([0, 1 / 12, 1], abs=1e-6)
     assert hlg_light(0.5 + 1e-9) == pytest.approx(1 / 12, abs=1e-6)
+    light = np.linspace(0, 1, 200)
+    assert hlg_light(hlg_signal(light)) == pytest.approx(light, abs=1e-6)
     # BT.2408: 75 % of HLG is 203 cd/m² on the screen of 1000.
     assert 1000 * hlg_light(0.75) ** 1.2 == pytest.approx(203, rel=0.01)
 
@@ -103,3 +107,22 @@ def test_a_peak_that_is_told_is_used():
     assert high[1] < high[2] == 255
     absurd = ToneMapper(PQ, 1e9)(picture)[0, :, 0]
     assert np.array_equal(absurd, ToneMapper(PQ, 10_000)(picture)[0, :, 0])
+
+
+@pytest.mark.parametrize("peak", [None, 400.0, 4000.0])
+def test_what_pq_is_dreamed_in_leads_back(peak):
+    curve = PqCurve(peak)
+    most = round(65535 * float(pq_signal(peak or 1000)))
+    signal = np.arange(0, most, 7, dtype=np.uint16).reshape(-1, 1, 1).repeat(3, 2)
+    dreamed = curve.from_pq(signal)
+    assert np.all(np.diff(dreamed[:, 0, 0].astype(int)) >= 0)
+    assert dreamed[0].max() == 0
+    assert dreamed.max() > 65000
+    apart = np.abs(curve.to_pq(dreamed).astype(int) - signal)
+    assert apart[signal > 65535 * 0.05].max() < 65535 / 1023  # less than a level of 10 bits
+    # White is where HLG has it, so that a dream looks as it does in HLG.
+    if peak is None:
+        white = round(65535 * float(pq_signal(WHITE)))
+        assert curve.from_pq(np.full((1, 1, 3), white, np.uint16))[0, 0, 0] / 65535 == (
+            pytest.approx(0.75, abs=0.005)
+        )
