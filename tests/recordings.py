@@ -63,6 +63,7 @@ def record(
     options: dict[str, str] | None = None,
     sound: str | None = "aac",
     sound_from: float = 0.0,
+    layout: str = "mono",
     container: dict[str, str] | None = None,
     muxer: str | None = None,
     rate: Fraction = Fraction(25),
@@ -97,7 +98,7 @@ def record(
         if matrix:
             a, b, c, d = (65536 * number for number in matrix)
             video.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
-        track = out.add_stream(sound, rate=SOUND_RATE, layout="mono") if sound else None
+        track = out.add_stream(sound, rate=SOUND_RATE, layout=layout) if sound else None
         chunks = _clicks(sound_from, float(times[-1] * base) + 0.04, marks)
         due = list(marks)
         graph = _fields(size, pixels, fields) if fields else None

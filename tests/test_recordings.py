@@ -365,6 +365,37 @@ def test_a_size_that_changes_is_scaled_to_the_first(tmp_path, caplog):
     assert len(read(whole, fps=5)[1]) in (14, 15)  # a frame or two lie over each other at a seam
 
 
+def test_sound_that_changes_is_made_as_it_was(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "vidream")
+    parts = []
+    for number, layout in enumerate(["mono", "stereo", "mono"]):
+        path = tmp_path / f"{number}.ts"
+        record(
+            path, times=steady(50, 3600, 180_000 * number), base=TICKS, sound="mp2",
+            sound_from=2 * number, layout=layout, marks=[2 * number + 1],
+        )  # fmt: skip
+        parts.append(path.read_bytes())
+    (tmp_path / "a.ts").write_bytes(b"".join(parts))
+    target = done(tmp_path / "a.ts", tmp_path / "o.mp4")
+    apart = np.subtract(flashes(target), clicks(target))
+    assert len(apart) == 3
+    assert np.abs(apart - apart[0]).max() < 0.001
+    assert sum("sound changes to stereo" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("settings", [{"start": 0.9}, {"start": 0.9, "duration": 1}])
+def test_a_cut_is_in_step(tmp_path, settings):
+    for make, name in ((ordered, "a.avi"), (phone, "a.mov"), (browser, "a.webm")):
+        make(tmp_path / name)
+        whole, cut = (
+            done(tmp_path / name, tmp_path / f"{end}{name}.mp4", **how)
+            for end, how in (("whole", {}), ("cut", settings))
+        )
+        apart = [np.subtract(flashes(path), clicks(path)) for path in (whole, cut)]
+        assert len(apart[1]) == 1
+        assert abs(apart[0][-1] - apart[1][0]) < 0.001
+
+
 def moving(order, count=12):
     """A square that moves 3 pixels a field, 6 a frame: what each field shows, and their weave."""
     fields = []

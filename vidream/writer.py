@@ -463,6 +463,7 @@ class _Track:
         known = template.codec_context.codec.canonical_name
         allowed = out.supported_codecs if container.copies is None else container.copies
         self._copied = known in allowed or codec in allowed
+        self._kinds: dict[tuple[str, str, int], av.AudioResampler] = {}
         self._stream: Any
         if self._copied:
             self._stream = out.add_stream_from_template(template)
@@ -491,7 +492,25 @@ class _Track:
             _log.debug("a packet of sound cannot be decoded: %s", error)
             return
         for frame in frames:
-            self._out.mux(self._stream.encode(frame))
+            for alike in self._alike(frame):
+                self._out.mux(self._stream.encode(alike))
+
+    def _alike(self, frame: Any) -> list[Any]:
+        """Make a frame of sound like the first: broadcasts change from stereo to 5.1 and back."""
+        kind = frame.format.name, frame.layout.name, frame.sample_rate
+        if not self._kinds:
+            self._kinds[kind] = av.AudioResampler(*kind)
+        first = next(iter(self._kinds))
+        if kind == first:
+            return [frame]
+        if kind not in self._kinds:
+            _log.info("sound changes to %s, %d Hz: made as it was", *kind[1:])
+            self._kinds[kind] = av.AudioResampler(*first)
+        made: list[Any] = list(self._kinds[kind].resample(frame))
+        for part in made:  # the encoder goes by the clock of the first
+            part.pts = round(part.pts * part.time_base / frame.time_base)
+            part.time_base = frame.time_base
+        return made
 
     def flush(self) -> None:
         if not self._copied:
