@@ -10,7 +10,7 @@ from torch import Tensor
 from vidream.colour import luma
 from vidream.companion import Companion
 from vidream.filters import feather
-from vidream.frames import Picture, to_tensor
+from vidream.frames import Picture, to_eight_bits, to_tensor
 from vidream.octaves import Size, resize
 from vidream.stills import read_mask
 
@@ -59,7 +59,7 @@ class Mask:
         shown = self._companion.at(time)
         key = (shown.index, size)
         if self._fitted is None or self._fitted[0] != key:
-            self._fitted = key, self._fit(shown.image, size, device)
+            self._fitted = key, self._fit(to_eight_bits(shown.image), size, device)
         return self._fitted[1]
 
     def _fit(self, picture: Picture, size: Size, device: torch.device | str) -> Tensor:
