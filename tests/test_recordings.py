@@ -159,9 +159,10 @@ def test_recordings_come_out_whole_upright_and_in_step(tmp_path, make, name, cou
     target = done(source, tmp_path / "out.mp4")
     with av.open(target) as clip:
         frames = [(f.pts * f.time_base, f.to_ndarray(format="rgb24")) for f in clip.decode(video=0)]
-    shown = frames[1][1]
-    assert shown.shape[1::-1] == size
-    assert np.abs(np.array(quarters(shown)) - seen).max() <= 4
+    for _, shown in (frames[0], frames[1], frames[-1]):
+        assert shown.shape[1::-1] == size
+        # The bar moves on, in one quarter or, turned, in another.
+        assert np.abs(np.array(quarters(shown)) - seen).max() <= 6
     if count:
         assert len(frames) == count
     assert len(frames) >= 50

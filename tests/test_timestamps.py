@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.reader.timestamps import PATIENCE, Mender, Seams
+from vidream.reader.timestamps import PATIENCE, Mender, Seams, Ticks
 
 
 def mend(times, usual=40):
@@ -60,6 +61,16 @@ def test_without_any_times_the_rate_counts():
     # A rate that is declared wrongly is learned.
     times = [t for t, _ in mend([*range(0, 800, 40), *[None] * 20], 1)[1]]
     assert times == list(range(0, 1600, 40))
+
+
+@given(st.fractions(Fraction(1, 100_000), 1), st.fractions(0, 10_000), st.integers(-(10**6), 10**6))
+def test_a_cut_moves_all_streams_by_the_same_time(base, begin, time):
+    ticks = Ticks(base)
+    assert (ticks.base, ticks.since(time, Fraction(0))) == (base, time)
+    ticks.refine(begin)
+    exact = time * base - begin
+    assert abs(ticks.since(time, begin) * ticks.base - exact) <= Fraction(1, 2000)
+    assert (ticks.factor == 1) == (base <= Fraction(1, 1000) or (begin / base).denominator == 1)
 
 
 def stream(number, times, duration=0.04):

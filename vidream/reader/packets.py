@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import av.video
 from vidream.errors import InputError
 from vidream.media import AudioPacket
 from vidream.reader.container import check_size
-from vidream.reader.timestamps import Mender, Seams
+from vidream.reader.timestamps import Mender, Seams, Ticks
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +30,6 @@ _LATE = 10
 _INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"
 _SHORT = 0.02  # share of a recording that may be missing without a word
 _RUN_UP = 20  # seconds, in which any broadcast has a key frame
-_FINE, _FINEST = Fraction(1, 1000), Fraction(1, 90_000)  # seconds
 _USUAL_RATE = 25
 _USUAL_PACKET = 0.02  # seconds of sound
 _MOST_LAG = 1  # seconds from which a packet that is decoded long before it sounds is a fault
@@ -51,27 +49,6 @@ class Decoded:
     pts: int
     frame: av.VideoFrame = field(repr=False)
     duration: int = 0
-
-
-class _Clock:
-    """The unit of a stream's times, made finer where a cut would not lie on a tick.
-
-    AVI counts in whole frames: picture and sound would be moved by different times.
-    """
-
-    def __init__(self, base: Fraction) -> None:
-        self._own, self.factor = base, 1
-
-    @property
-    def base(self) -> Fraction:
-        return self._own / self.factor
-
-    def refine(self, begin: Fraction) -> None:
-        if self._own > _FINE and (begin / self._own).denominator > 1:
-            self.factor = math.ceil(self._own / _FINEST)
-
-    def since(self, time: int, begin: Fraction) -> int:
-        return time * self.factor - round(begin / self.base)
 
 
 class Packets:
@@ -102,7 +79,7 @@ class Packets:
         self._delay: int | None = None
         self._number: int | None = None
         base = stream.time_base or Fraction(1, 1000)
-        self._clocks = {s.index: _Clock(s.time_base or base) for s in (stream, *audio)}
+        self._ticks = {s.index: Ticks(s.time_base or base) for s in (stream, *audio)}
         rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
         self._mender: Mender[tuple[av.VideoFrame, int]] = Mender(round(1 / (rate * base)))
         self._raw = self._demux()
@@ -118,7 +95,7 @@ class Packets:
     @property
     def base(self) -> Fraction:
         """Seconds per unit of the frames' times."""
-        return self._clocks[self._stream.index].base
+        return self._ticks[self._stream.index].base
 
     def begin_at(self, begin: Fraction) -> None:
         """Count times from this one on, of the recording's own; what is before it is negative.
@@ -128,8 +105,8 @@ class Packets:
         it are passed over.
         """
         self.offset = begin
-        for clock in self._clocks.values():
-            clock.refine(begin)
+        for ticks in self._ticks.values():
+            ticks.refine(begin)
         if begin <= self.start:
             return
         if self._container.format.name in _BROADCAST:
@@ -249,9 +226,9 @@ class Packets:
         return self._number
 
     def _timed(self, settled: list[tuple[int, tuple[av.VideoFrame, int]]]) -> Iterator[Decoded]:
-        clock = self._clocks[self._stream.index]
+        ticks = self._ticks[self._stream.index]
         for pts, (frame, duration) in settled:
-            yield Decoded(clock.since(pts, self.offset), frame, duration * clock.factor)
+            yield Decoded(ticks.since(pts, self.offset), frame, duration * ticks.factor)
 
     def _heard(self, packet: Any) -> Iterator[AudioPacket]:
         """Give what sounds by now, moved as the pictures are."""
@@ -269,11 +246,11 @@ class Packets:
             known = packet.pts is not None and packet.dts is not None
             lag = packet.pts - packet.dts if known else 0
             lag = 0 if abs(lag * packet.time_base) > _MOST_LAG else lag
-            clock = self._clocks[packet.stream.index]
-            packet.dts = clock.since(when, self.offset)
-            packet.pts = packet.dts + lag * clock.factor
-            packet.duration *= clock.factor
-            packet.time_base = clock.base
+            ticks = self._ticks[packet.stream.index]
+            packet.dts = ticks.since(when, self.offset)
+            packet.pts = packet.dts + lag * ticks.factor
+            packet.duration *= ticks.factor
+            packet.time_base = ticks.base
             yield AudioPacket(track, packet)
 
     def _say_what_was_wrong(self) -> None:

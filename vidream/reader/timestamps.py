@@ -5,8 +5,10 @@ Pure: times are whole numbers of some unit, and what they belong to is not looke
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -18,6 +20,34 @@ _BACKWARD = 1.0  # seconds by which a clock goes back, from which it was set ane
 _FORWARD = 10.0  # seconds likewise ahead, in recordings that have no pauses
 _SAME = 1_000_000  # microseconds within which two streams tell of the same seam
 _MOST_SEAMS = 1000
+_FINE, _FINEST = Fraction(1, 1000), Fraction(1, 90_000)  # seconds per tick
+
+
+class Ticks:
+    """The unit of a stream's times, made finer where a cut would not lie on a tick.
+
+    AVI counts in whole frames: picture and sound would be moved by different times.
+
+    Args:
+        base: seconds per tick of the container.
+    """
+
+    def __init__(self, base: Fraction) -> None:
+        self._own, self.factor = base, 1
+
+    @property
+    def base(self) -> Fraction:
+        """Seconds per tick."""
+        return self._own / self.factor
+
+    def refine(self, begin: Fraction) -> None:
+        """Make ticks fine enough to begin at a time, in seconds."""
+        if self._own > _FINE and (begin / self._own).denominator > 1:
+            self.factor = math.ceil(self._own / _FINEST)
+
+    def since(self, time: int, begin: Fraction) -> int:
+        """Give the ticks from a beginning, in seconds, to a time in the container's own ticks."""
+        return time * self.factor - round(begin / self.base)
 
 
 @dataclass(slots=True)
