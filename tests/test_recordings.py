@@ -434,6 +434,24 @@ def test_interlaced_frames_become_whole(tmp_path, order, codec, name):
         assert error < 1 < before / 2
 
 
+@pytest.mark.parametrize(("order", "header"), [("tff", "tt"), ("bff", "bb")])
+def test_the_header_counts_where_frames_are_not_marked(tmp_path, order, header):
+    whole, frames = moving(order)
+    errors = []
+    for options in ({"field_order": header}, {}):
+        source = record(
+            tmp_path / "a.mov", size=(96, 64), codec="mjpeg", pixels="yuvj420p", pictures=frames,
+            sound=None, times=range(12), base=FRAMES, tags=(2, 1, 1, 6),
+            options={"flags": "+qscale", "global_quality": "118"} | options,
+        )  # fmt: skip
+        with av.open(source) as clip:
+            assert not next(clip.decode(video=0)).interlaced_frame
+        found = read(source)[1]
+        apart = [np.abs(f.image.astype(int) - w).mean() for f, w in zip(found, whole, strict=True)]
+        errors.append(max(apart[1:]))
+    assert errors[0] < errors[1] / 2
+
+
 def test_whole_frames_are_not_touched(tmp_path):
     """Also where others of the same clip are interlaced."""
     source = record(tmp_path / "a.mkv", options={"crf": "10"}, times=steady(5))
