@@ -289,7 +289,13 @@ def test_a_cut_behind_a_jump_of_the_clock(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("settings", [{}, {"start": 0.7}, {"start": 0.7, "duration": 0.8}])
 def test_sound_alone_and_later_frames_are_those_of_the_whole(tmp_path, settings):
-    for make, name in ((reset, "a.ts"), (browser, "a.webm"), (crashed, "a.mkv")):
+    for make, name in (
+        (reset, "a.ts"),
+        (browser, "a.webm"),
+        (crashed, "a.mkv"),
+        (phone, "a.mov"),
+        (ordered, "a.avi"),
+    ):
         make(tmp_path / name)
         with open_reader(tmp_path / name, ReadSettings(**settings)) as reader:
             items = list(reader)
