@@ -331,7 +331,8 @@ def test_what_a_plugin_can_follow():
         check_tunable(PassThrough(DreamSettings()), "none", frozenset(("strength", "step_size")))
 
 
-def test_a_pipe_cannot_be_heard_beforehand():
+@pytest.mark.parametrize("source", ["-", "camera:0"])
+def test_what_is_live_cannot_be_heard_beforehand(source):
     with pytest.raises(InputError, match="give its sound with --audio"):
-        open_timeline(Settings().updated(audio_reactive=("strength=bass",)), "-")
+        open_timeline(Settings().updated(audio_reactive=("strength=bass",)), source)
     assert Timeline(Settings()).names == frozenset()

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vidream.errors import InputError
-from vidream.media import Place, is_pipe
-from vidream.reader import open_container
+from vidream.media import Place
+from vidream.reader import is_live, open_container
 from vidream.settings import BANDS
 
 _log = logging.getLogger(__name__)
@@ -74,10 +74,10 @@ def hear(place: Place) -> Sound:
     Raises:
         InputError: it cannot be read twice, or holds no sound that can be decoded.
     """
-    if is_pipe(place):
+    if is_live(place):
         raise InputError(
-            "sound that settings follow is heard before the first frame, which a pipe cannot be: "
-            "give its sound with --audio FILE"
+            "sound that settings follow is heard before the first frame, which a pipe or a camera "
+            "cannot be: give its sound with --audio FILE"
         )
     name = os.fspath(place)  # type: ignore[arg-type]
     levels = band_levels(_samples(name))
