@@ -83,6 +83,26 @@ class Start:
         """Whether an earlier dream is in it, so that few steps are enough."""
         return self.fresh is not None
 
+    def apart(self, source: Tensor, carry: float) -> tuple[Tensor, Tensor]:
+        """Give what was carried, without the source, and where it can be relied on.
+
+        A carrier leaves little on ground that is known by less than half, and sows others' there:
+        such ground is not relied on.
+
+        Args:
+            source: the frame, ``[1, 3, H, W]`` RGB in [0, 1].
+            carry: share of a dream that is carried on.
+
+        Returns:
+            The dream of the frame before, at its places in this one, ``[1, 3, H, W]``; and
+            ``[1, 1, H, W]``, from 0 to 1 where all of it is known.
+        """
+        if self.fresh is None or carry == 0:
+            return source, torch.zeros_like(source[:, :1])
+        known = (1 - self.fresh) / carry
+        carried = source + (self.image - source) / (carry * known.clamp_min(0.5))
+        return carried, (2 * known - 1).clamp(0, 1)
+
 
 class Carrier(Protocol):
     """Makes the start image of a frame from its source and what the last frame left."""

@@ -243,17 +243,11 @@ class AdaIn:
         return mixed
 
     def _held(self, painted: Tensor, start: Start, source: Tensor) -> Tensor:
-        """Blend with the carried painting, where that is known.
-
-        A carrier leaves little of the painting on ground that is known by less than half, and
-        sows others' there: such ground is painted anew.
-        """
+        """Blend with the carried painting, where that is known."""
         if start.fresh is None or self._carry == 0:
             return painted
-        known = (1 - start.fresh) / self._carry
-        carried = source + (start.image - source) / (self._carry * known.clamp_min(0.5))
-        share = _HELD * self._carry * (2 * known - 1).clamp(0, 1)
-        return torch.lerp(painted, carried, share).clamp_(0, 1)
+        carried, sure = start.apart(source, self._carry)
+        return torch.lerp(painted, carried, _HELD * self._carry * sure).clamp_(0, 1)
 
 
 def working_size(size: Size, limit: int | None) -> Size:
