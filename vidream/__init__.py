@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vidream.settings import (
         ClassTerm,
         DreamSettings,
+        ExampleSettings,
         FilmSettings,
         FinishSettings,
         LayerTerm,
@@ -34,6 +35,7 @@ __all__ = [
     "ClassTerm",
     "DreamSettings",
     "Dreamer",
+    "ExampleSettings",
     "FilmSettings",
     "Finish",
     "FinishSettings",
@@ -57,6 +59,7 @@ _HOMES = {
     "ClassTerm": "settings",
     "DreamSettings": "settings",
     "Dreamer": "dreamer",
+    "ExampleSettings": "settings",
     "FilmSettings": "settings",
     "Finish": "finish",
     "FinishSettings": "settings",

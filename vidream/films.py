@@ -269,7 +269,10 @@ def film_frames(
     settings = timeline.settings
     plan = plan_film(picture, settings, timeline)
     processor = processor or load_processor(
-        settings.effect, settings.film.deepened(settings.dream), style=settings.style
+        settings.effect,
+        settings.film.deepened(settings.dream),
+        style=settings.style,
+        examples=settings.examples,
     )
     if plan.moves:
         back = _return_frames(plan.rate) if settings.film.loop else 0

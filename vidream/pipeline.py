@@ -228,7 +228,7 @@ def dream_video(
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, settings.read))
         finish = stack.enter_context(Finish(settings.finish, settings.read.start))
-        processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
+        processor = _processor(settings, settings.dream, on_download)
         check_tunable(processor, settings.effect, timeline.names)
         info, items = recorded(reader.info, source, asked), iter(reader)
         if settings.read.audio is not None:
@@ -266,7 +266,7 @@ def _dream_still(
         raise SettingsError("a picture has no sound: leave audio out, or make a film of it")
     still = read_picture(source, settings)
     with Finish(settings.finish) as finish:
-        processor = load_processor(settings.effect, settings.dream, on_download, settings.style)
+        processor = _processor(settings, settings.dream, on_download)
         frames = dream_frames(
             [still.image], settings.dream, processor=processor, finish=finish, expected=1
         )
@@ -277,6 +277,11 @@ def _dream_still(
             if progress is not None:
                 progress(report)
     return 1
+
+
+def _processor(settings: Settings, dream: DreamSettings, on_download: Download | None) -> Processor:
+    """Load the effect that the settings name, with what belongs to it."""
+    return load_processor(settings.effect, dream, on_download, settings.style, settings.examples)
 
 
 def _film(
@@ -299,7 +304,7 @@ def _film(
     info = plan_film(picture, settings, timeline).info
     depth = queue_depth(info.width, info.height)
     dream = settings.film.deepened(settings.dream)
-    processor = load_processor(settings.effect, dream, on_download, settings.style)
+    processor = _processor(settings, dream, on_download)
     check_tunable(processor, settings.effect, timeline.names)
     info = recorded(info, source, asked)
     frames = film_frames(picture, settings, processor=processor, on_step=on_step, timeline=timeline)

@@ -1,4 +1,4 @@
-"""Processors: what is done to a frame. The dreamer and AdaIN are built in; others are plugins.
+"""Processors: what is done to a frame. The dreamer, AdaIN and PixelNN are built in.
 
 A plugin registers a class (or any callable that takes :class:`DreamSettings` and gives a
 :class:`Processor`) under the entry-point group ``vidream.processors``.
@@ -18,9 +18,10 @@ from vidream.deepening import Deepener, Depth
 from vidream.dreamer import Dreamer
 from vidream.effects import decoder
 from vidream.effects.adain import AdaIn
+from vidream.effects.pixelnn import PixelNN
 from vidream.errors import SettingsError, unknown
 from vidream.networks import find_network
-from vidream.settings import DreamSettings, Settings, StyleSettings
+from vidream.settings import DreamSettings, ExampleSettings, Settings, StyleSettings
 from vidream.temporal import Memo, Start
 from vidream.weights import digest_of
 
@@ -94,8 +95,11 @@ def load_processor(
     settings: DreamSettings,
     on_download: Callable[[int, int | None], None] | None = None,
     style: StyleSettings | None = None,
+    examples: ExampleSettings | None = None,
 ) -> Processor:
-    """Make the processor of that name; ``style`` is for the built-in ones.
+    """Make the processor of that name; ``style`` is for ``dream`` and ``adain``.
+
+    ``examples`` are for ``pixelnn``.
 
     Raises:
         SettingsError: there is none of that name, or the plugin cannot be loaded.
@@ -106,9 +110,11 @@ def load_processor(
         return DreamProcessor(dreamer, holds=settings.carried_share > 0)
     if name == "adain":
         return AdaIn(settings, style or StyleSettings(), on_download=on_download)
+    if name == "pixelnn":
+        return PixelNN(settings, examples or ExampleSettings(), on_download=on_download)
     plugins = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in plugins:
-        names = sorted({"dream", "adain", *plugins})
+        names = sorted({"dream", "adain", "pixelnn", *plugins})
         raise SettingsError(unknown("effect", name, names, f"The effects are {', '.join(names)}."))
     try:
         make = plugins[name].load()

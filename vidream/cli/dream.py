@@ -15,6 +15,7 @@ from vidream.errors import SettingsError, VidreamError
 from vidream.presets import DEFAULT, OCTAVE_FILM, PRESETS, THINGS, preset_settings
 from vidream.settings import (
     DreamSettings,
+    ExampleSettings,
     FilmSettings,
     FinishSettings,
     ReadSettings,
@@ -29,6 +30,7 @@ GROUPS: tuple[tuple[str, type], ...] = (
     ("Dream", DreamSettings),
     ("Effect", Settings),
     ("Style", StyleSettings),
+    ("Examples, for --effect pixelnn", ExampleSettings),
     ("Finish", FinishSettings),
     ("From a still", FilmSettings),
     ("Over time", TimeSettings),

@@ -8,6 +8,7 @@ from typing import Any, Self
 from vidream.errors import SettingsError
 from vidream.settings.curves import Curve, Key
 from vidream.settings.dream import DreamSettings
+from vidream.settings.examples import ExampleSettings
 from vidream.settings.files import ReadSettings, WriteSettings
 from vidream.settings.film import MOST_ZOOM, OCTAVE_RATE, ZOOM_RATE, ZOOM_SECONDS, FilmSettings
 from vidream.settings.finish import FinishSettings
@@ -33,6 +34,7 @@ __all__ = [
     "ClassTerm",
     "Curve",
     "DreamSettings",
+    "ExampleSettings",
     "FilmSettings",
     "FinishSettings",
     "Key",
@@ -60,6 +62,7 @@ class Settings(Validated):
 
     dream: DreamSettings = field(default_factory=DreamSettings)
     style: StyleSettings = field(default_factory=StyleSettings)
+    examples: ExampleSettings = field(default_factory=ExampleSettings)
     read: ReadSettings = field(default_factory=ReadSettings)
     write: WriteSettings = field(default_factory=WriteSettings)
     finish: FinishSettings = field(default_factory=FinishSettings)
@@ -68,7 +71,7 @@ class Settings(Validated):
     effect: str = option(
         "dream",
         "What is done to each frame: dream, adain (paints it in the style of pictures: see Style), "
-        "none, or a plugin's name.",
+        "pixelnn (composes it of pixels of pictures: see Examples), none, or a plugin's name.",
         metavar="NAME",
     )
 
@@ -77,6 +80,8 @@ class Settings(Validated):
         Validated.__post_init__(self)
         if self.style.styles and self.effect not in ("dream", "adain"):
             raise SettingsError(f"the effect {self.effect} takes no style: leave it out")
+        if self.examples.examples and self.effect != "pixelnn":
+            raise SettingsError("examples are for the effect pixelnn: add --effect pixelnn")
         zooms = self.film.zooms or not self.time.names.isdisjoint(("zoom", "rotate"))
         if self.film.loop and not zooms:
             raise SettingsError("loop is for an endless zoom: give zoom or rotate as well")
@@ -90,6 +95,7 @@ class Settings(Validated):
         parts: dict[str, Any] = {
             "dream": self.dream,
             "style": self.style,
+            "examples": self.examples,
             "read": self.read,
             "write": self.write,
             "finish": self.finish,
