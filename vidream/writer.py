@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -393,13 +394,13 @@ class VideoWriter:
         graph.configure()
         return graph
 
-    def _add_sound(self) -> list[_Track]:
+    def _add_sound(self) -> list[_Track | None]:
         if self._container.audio is None:
             if self._info.audio:
                 _log.info("%s holds no sound: it is left out", self._name)
             return []
         return [
-            _Track(self._out, self._container, number, template)
+            _track(self._out, self._container, number, template)
             for number, template in enumerate(self._info.audio)
         ]
 
@@ -426,16 +427,18 @@ class VideoWriter:
 
     def write_audio(self, packet: AudioPacket) -> None:
         """Copy or re-encode a packet of sound."""
-        if self._sound:
+        track = self._sound[packet.track] if self._sound else None
+        if track is not None:
             with _as_output_error(self._name):
-                self._sound[packet.track].write(packet.packet)
+                track.write(packet.packet)
 
     def finish(self) -> None:
         """Complete the file and give it its name."""
         with _as_output_error(self._name):
             self._out.mux(self._video.encode(None))
             for track in self._sound:
-                track.flush()
+                if track is not None:
+                    track.flush()
             self._out.close()
             comment = self._info.metadata.get("comment")
             if self._draft is not None and comment:
@@ -445,35 +448,51 @@ class VideoWriter:
             self._draft.publish()
 
 
-# What is meant where a file, as WAV and AVI may, tells only how many channels it has.
-_USUAL_LAYOUTS = {
-    "1 channels": "mono", "2 channels": "stereo", "4 channels": "quad", "6 channels": "5.1",
-    "8 channels": "7.1",
-}  # fmt: skip
+# What a packet of sound is refused for: the disc has no part in it.
+_UNSOUND = (av.error.InvalidDataError, av.error.ArgumentError)
+
+_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")  # by number of channels
+
+
+def _track(
+    out: av.container.OutputContainer, container: Container, number: int, template: Any
+) -> _Track | None:
+    """Make a track; None, with a line, for sound that is not as it says."""
+    try:
+        return _Track(out, container, number, template)
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        _log.info("audio track %d is left out: it cannot be written (%s)", number + 1, error)
+        return None
 
 
 class _Track:
-    """A track of sound: copied packet for packet where the container allows it."""
+    """A track of sound: copied packet for packet where the container allows it.
+
+    Packets that are refused are left out: they are damaged, and the picture is not.
+    """
 
     def __init__(
         self, out: av.container.OutputContainer, container: Container, number: int, template: Any
     ) -> None:
-        self._out = out
+        self._out, self._number, self._lost = out, number, 0
         codec = template.codec_context.name
         known = template.codec_context.codec.canonical_name
         allowed = out.supported_codecs if container.copies is None else container.copies
         self._copied = known in allowed or codec in allowed
         self._kinds: dict[tuple[str, str, int], av.AudioResampler] = {}
         self._stream: Any
+        if not template.rate:
+            raise ValueError("it has no sampling rate")
         if self._copied:
             self._stream = out.add_stream_from_template(template)
             return
         encoder = str(container.audio)
-        # Opus knows 48 kHz and its divisors only.
-        rate = 48_000 if encoder == "libopus" else template.rate
-        self._stream = out.add_stream(encoder, rate=rate)
         layout = template.layout.name
-        self._stream.layout = _USUAL_LAYOUTS.get(layout, layout)
+        if layout.endswith("channels"):  # a number of them, with no places
+            layout = _LAYOUTS[template.layout.nb_channels - 1]
+        rate = _encoded_rate(encoder, layout, template.rate)
+        self._stream = out.add_stream(encoder, rate=rate)
+        self._stream.layout = layout
         _log.info(
             "audio track %d: %s re-encoded to %s, as this container does not take it",
             number + 1,
@@ -482,18 +501,17 @@ class _Track:
         )
 
     def write(self, packet: Any) -> None:
-        if self._copied:
-            packet.stream = self._stream
-            self._out.mux(packet)
-            return
         try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            _log.debug("a packet of sound cannot be decoded: %s", error)
-            return
-        for frame in frames:
-            for alike in self._alike(frame):
-                self._out.mux(self._stream.encode(alike))
+            if self._copied:
+                packet.stream = self._stream
+                self._out.mux(packet)
+                return
+            for frame in packet.decode():
+                for alike in self._alike(frame):
+                    self._out.mux(self._stream.encode(alike))
+        except _UNSOUND as error:
+            self._lost += 1
+            _log.debug("a packet of sound is left out: %s", error)
 
     def _alike(self, frame: Any) -> list[Any]:
         """Make a frame of sound like the first: broadcasts change from stereo to 5.1 and back."""
@@ -514,4 +532,26 @@ class _Track:
 
     def flush(self) -> None:
         if not self._copied:
-            self._out.mux(self._stream.encode(None))
+            try:
+                self._out.mux(self._stream.encode(None))
+            except _UNSOUND:
+                self._lost += 1
+        if self._lost:
+            _log.info("audio track %d: %d damaged packets left out", self._number + 1, self._lost)
+
+
+def _encoded_rate(encoder: str, layout: str, rate: int) -> int:
+    """Give the sampling rate to encode at: the track's own, where the encoder takes it.
+
+    Raises:
+        ValueError: it takes neither that nor 48 kHz.
+    """
+    # Opus knows 48 kHz and its divisors only.
+    for hertz in (48_000,) if encoder == "libopus" else (rate, 48_000):
+        context: Any = av.CodecContext.create(encoder, "w")
+        context.sample_rate, context.layout = hertz, layout
+        context.format = context.codec.audio_formats[0]
+        with contextlib.suppress(av.error.ArgumentError):
+            context.open()
+            return hertz
+    raise ValueError(f"{encoder} does not take {layout} at {rate} Hz")
