@@ -16,6 +16,7 @@ import av.video
 from vidream.errors import InputError
 from vidream.media import MAX_PIXELS, MAX_SIDE, Place, is_pipe
 from vidream.reader.cameras import Camera, camera_of
+from vidream.reader.guard import decoding_threads
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,11 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,flv,live_flv,asf,ogg,gif,"
     "apng,yuv4mpegpipe,nut,ivf,h264,hevc,obu,av1,mjpeg,mxf,dv,wtv,rm,amr,wav,mp3,aac,flac"
 )
-_PIPE = {"protocol_whitelist": "file,pipe,fd", "format_whitelist": _FORMATS}
+_PIPE = {
+    "protocol_whitelist": "file,pipe,fd",
+    "format_whitelist": _FORMATS,
+    "max_streams": "200",
+}
 # A broadcast that was cut into may take seconds to show its first key frame. A pipe shall not wait.
 _FILE = _PIPE | {"probesize": "20000000", "analyzeduration": "15000000"}
 
@@ -46,7 +51,9 @@ def open_container(source: Place, name: str) -> av.container.InputContainer:
         return _open_camera(camera, name)
     file: Any
     if is_pipe(source):
-        file = sys.stdin.buffer if isinstance(source, (str, os.PathLike)) else source
+        # Past the buffer: at the end Python waits for whoever reads through it, were it for ever.
+        stdin = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+        file = stdin if isinstance(source, (str, os.PathLike)) else source
     else:
         _check_file(name)
         # The prefix keeps FFmpeg from reading "concat:a" or "http:b" as anything but a name.
@@ -127,6 +134,7 @@ def choose_video(container: av.container.InputContainer, name: str) -> av.VideoS
     stream = max(videos, key=lambda s: s.width * s.height)
     stream.thread_type = "AUTO"
     check_size(name, stream.width, stream.height)
+    stream.codec_context.thread_count = decoding_threads(stream.width, stream.height)
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return stream
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import av
@@ -16,6 +17,7 @@ import av.video
 from vidream.errors import InputError
 from vidream.media import AudioPacket
 from vidream.reader.container import check_size
+from vidream.reader.guard import Guard, StalledError, within
 from vidream.reader.timestamps import Mender, Seams, Ticks
 
 _log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class Packets:
         name: its name, for messages.
         stream: the video.
         audio: the tracks of sound.
+        guard: what runs the demuxer and the decoder.
     """
 
     def __init__(
@@ -69,8 +72,9 @@ class Packets:
         name: str,
         stream: av.VideoStream,
         audio: list[Any],
+        guard: Guard,
     ) -> None:
-        self._container, self._name = container, name
+        self._container, self._name, self._guard = container, name, guard
         self._stream, self._audio = stream, audio
         kind = container.format.name
         self._idle_until: Fraction | None = None
@@ -113,8 +117,8 @@ class Packets:
             self._idle_until = begin - _RUN_UP
             return
         try:
-            self._container.seek(int(begin / MICROSECOND))
-        except av.FFmpegError as error:
+            self._guard.run(partial(self._container.seek, int(begin / MICROSECOND)))
+        except (av.FFmpegError, OSError) as error:  # a seek of the file itself raises the latter
             _log.debug("cannot seek (%s): reading from the beginning", error)
 
     def items(self) -> Iterator[Decoded | AudioPacket]:
@@ -148,7 +152,7 @@ class Packets:
         packets = self._container.demux(streams)
         while True:
             try:
-                packet = next(packets, None)
+                packet = self._guard.run(partial(next, packets, None))
             except av.error.BlockingIOError as error:  # a camera that has nothing new yet
                 if waited >= _PATIENCE:
                     self._say_where_it_broke(error)
@@ -157,6 +161,13 @@ class Packets:
                 waited += _BLINK
                 packets = self._container.demux(streams)
                 continue
+            except StalledError as error:
+                if not self._guard.relaxed:
+                    raise
+                if self._guard.interrupted:
+                    return
+                self._say_where_it_broke(error)
+                return
             except (av.FFmpegError, OSError) as error:
                 self._say_where_it_broke(error)
                 return
@@ -187,8 +198,8 @@ class Packets:
             )
             if shift:
                 ticks = round(shift * MICROSECOND / base)
-                packet.pts = None if packet.pts is None else packet.pts + ticks
-                packet.dts = None if packet.dts is None else packet.dts + ticks
+                packet.pts = None if packet.pts is None else within(packet.pts + ticks)
+                packet.dts = None if packet.dts is None else within(packet.dts + ticks)
                 when += ticks
         self._reached = max(self._reached, (when + duration) * base - self.start)
 
@@ -202,10 +213,10 @@ class Packets:
 
     def _decoded(self, decode: Callable[[], Iterable[Any]]) -> Iterator[Decoded]:
         try:
-            frames = list(decode())
+            frames = self._guard.run(lambda: list(decode()))
         except av.error.EOFError:  # it has given all
             return
-        except av.FFmpegError as error:
+        except (av.FFmpegError, StalledError) as error:
             self._damaged += 1
             _log.debug("a packet of %s cannot be decoded: %s", self._name, error)
             return
@@ -247,9 +258,9 @@ class Packets:
             lag = packet.pts - packet.dts if known else 0
             lag = 0 if abs(lag * packet.time_base) > _MOST_LAG else lag
             ticks = self._ticks[packet.stream.index]
-            packet.dts = ticks.since(when, self.offset)
-            packet.pts = packet.dts + lag * ticks.factor
-            packet.duration *= ticks.factor
+            packet.dts = within(ticks.since(when, self.offset))
+            packet.pts = within(packet.dts + lag * ticks.factor)
+            packet.duration = within(packet.duration * ticks.factor)
             packet.time_base = ticks.base
             yield AudioPacket(track, packet)
 

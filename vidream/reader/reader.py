@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from fractions import Fraction
 from itertools import chain
 from types import TracebackType
@@ -25,12 +24,14 @@ from vidream.reader.container import (
 )
 from vidream.reader.conversion import Converter, shape_of, upright_size
 from vidream.reader.geometry import pixel_aspect, square
+from vidream.reader.guard import Guard, limited_sound
 from vidream.reader.interlacing import deinterlaced
 from vidream.reader.packets import MICROSECOND, Decoded, Packets, nothing_decoded, seconds
 from vidream.settings import ReadSettings
 
 _log = logging.getLogger(__name__)
 
+_LONGEST = 120  # seconds that a picture is repeated for the sake of a rate, at most
 _KEPT = frozenset(
     (
         *("title", "artist", "album", "album_artist", "composer"),
@@ -64,16 +65,19 @@ class Reader:
         self._source, self._name = source, name_of(source)
         self.skip = 0
         """Frames that are passed over before the first one that is given."""
-        self._container = open_container(source, self._name)
+        self._guard = Guard(source, self._name)
+        self._container = self._guard.open(lambda: open_container(source, self._name))
         try:
             self._stream = choose_video(self._container, self._name)
             self._audio = choose_sound(self._container)
             say_what_is_left_out(self._container, [self._stream, *self._audio])
-            self._packets = self._pull(self._container)
-            self._items, first = _to_first(deinterlaced(self._cut(), self._stream))
+            self._packets = self._pull(self._container, self._guard)
+            items = limited_sound(self._cut(), self._name)
+            self._items, first = _to_first(deinterlaced(items, self._stream))
             if first is None:
                 where = " in that range" if settings.start else ""
                 raise nothing_decoded(self._name, where)
+            self._guard.relax()
             self.info = self._describe(first.frame)
         except BaseException:
             self.close()
@@ -90,14 +94,18 @@ class Reader:
     ) -> None:
         self.close()
 
+    def interrupt(self) -> None:
+        """Let another thread, which waits for what a pipe or a camera may bring, wait no longer."""
+        self._guard.interrupt()
+
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        self._guard.close(self._container.close)
 
-    def _pull(self, container: av.container.InputContainer) -> Packets:
+    def _pull(self, container: av.container.InputContainer, guard: Guard) -> Packets:
         """Pull packets of the streams that were chosen, from where the cut begins."""
         streams: list[Any] = [container.streams[s.index] for s in (self._stream, *self._audio)]
-        packets = Packets(container, self._name, streams[0], streams[1:])
+        packets = Packets(container, self._name, streams[0], streams[1:], guard)
         if self._settings.start is not None:
             packets.begin_at(packets.start + _exact(self._settings.start))
         return packets
@@ -190,8 +198,11 @@ class Reader:
         if not self._audio:
             return
         ends = [time for time in (end, self._end()) if time is not None]
-        with closing(open_container(self._source, self._name)) as container:
-            packets = self._pull(container)
+        guard = Guard(self._source, self._name)
+        container = guard.open(lambda: open_container(self._source, self._name))
+        guard.relax()
+        with guard.closing(container):
+            packets = self._pull(container, guard)
             for packet in _until(packets.sound(), len(self._audio), min(ends, default=None)):
                 if self._settings.start is None or seconds(packet) >= 0:
                     yield packet
@@ -205,28 +216,51 @@ class Reader:
         if not self._settings.fps:
             yield from items
             return
-        graph = None
+        graph, last, given = None, None, False
         for item in items:
             if isinstance(item, AudioPacket):
                 yield item
                 continue
+            shown: list[Decoded] = []
+            far = self._is_far(0 if last is None else last.pts, item.pts)
+            if graph is not None and far:
+                shown, graph = list(_pull(graph, end=True)), None
             item.frame.pts = item.pts
-            if graph is None:
-                graph = self._rate_filter(item.frame)
+            # The filter shows the last picture for as long as it says.
+            longest = int(_LONGEST / self._packets.base)
+            item.frame.duration = min(item.frame.duration or 0, longest)
+            graph = graph or self._rate_filter(item.frame, "" if far else "start_time=0")
             graph.vpush(item.frame)
-            yield from _pull(graph)
-        if graph is not None:
-            graph.vpush(None)
-            yield from _pull(graph)
+            for frame in chain(shown, _pull(graph)):
+                given = True
+                yield frame
+            last = item
+        if graph is not None and last is not None:
+            for frame in _pull(graph, end=True):
+                given = True
+                yield frame
+            if not given:  # what is shorter than half a frame is one all the same
+                yield Decoded(0, last.frame)
 
-    def _rate_filter(self, frame: av.VideoFrame) -> av.filter.Graph:
+    def _is_far(self, before: int, after: int) -> bool:
+        """Whether a picture would show so long that it is not repeated all the while.
+
+        Its time may be a lie: it would be repeated for years.
+        """
+        gap = float((after - before) * self._packets.base)
+        if gap <= _LONGEST:
+            return False
+        _log.info("a picture shows for %.0f s: it is not repeated so long", gap)
+        return True
+
+    def _rate_filter(self, frame: av.VideoFrame, begin: str) -> av.filter.Graph:
         graph = av.filter.Graph()
         source = graph.add(
             "buffer",
             f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
             f"time_base={self._packets.base}:pixel_aspect=1/1",
         )
-        rate = graph.add("fps", f"fps={self.info.rate}:start_time=0")
+        rate = graph.add("fps", f"fps={self.info.rate}:{begin}")
         graph.link_nodes(source, rate, graph.add("buffersink")).configure()
         return graph
 
@@ -262,7 +296,10 @@ def _to_first(
     return iter(head), None
 
 
-def _pull(graph: av.filter.Graph) -> Iterator[Decoded]:
+def _pull(graph: av.filter.Graph, *, end: bool = False) -> Iterator[Decoded]:
+    """Give what a filter gives by now; with ``end``, all that it still holds."""
+    if end:
+        graph.vpush(None)
     while True:
         try:
             frame = graph.vpull()
