@@ -7,8 +7,13 @@ from pathlib import Path
 
 import torch
 
+from vidream.errors import DeviceError
+
 SHARE = 0.7
 """Share of what is free that is taken unless told otherwise: other programs live here too."""
+
+_PER_PIXEL = 120
+"""Bytes for each pixel of a frame on its way from the decoder to the encoder, as measured."""
 
 _UNKNOWN = 4 * 2**30  # bytes; what is taken to be free where nobody tells
 _CGROUPS = (
@@ -28,6 +33,27 @@ def budget(cap: int | None, device: torch.device) -> int:
     if cap is None:
         return int(SHARE * free(device))
     return max(0, cap - held(device))
+
+
+def check_frames(width: int, height: int, cap: int | None) -> None:
+    """Refuse frames that no memory is there for: a file of 50 kB may unfold to gigabytes.
+
+    Args:
+        width: of the frames, in pixels.
+        height: likewise.
+        cap: most that the process may hold; None for what is free.
+
+    Raises:
+        DeviceError: they would not fit.
+    """
+    takes = _PER_PIXEL * width * height
+    there = free(torch.device("cpu")) if cap is None else cap
+    if takes > there:
+        fitting = int(max(width, height) * (there / takes) ** 0.5) // 16 * 16
+        raise DeviceError(
+            f"frames of {width}×{height} take about {takes / 2**30:.1f} GiB, and there are "
+            f"{there / 2**30:.1f}: say --max-side {max(16, fitting)} to scale them down"
+        )
 
 
 def free(device: torch.device) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from vidream.dreamer import choose_device
-from vidream.errors import SettingsError
+from vidream.errors import InputError, SettingsError
 from vidream.films import (
     OnStep,
     film_frames,
@@ -32,6 +32,7 @@ from vidream.frames import (
     to_tensor,
 )
 from vidream.media import AudioPacket, Place, VideoInfo
+from vidream.memory import check_frames
 from vidream.motion import Motion, MotionTracker
 from vidream.presets import preset_settings
 from vidream.processors import Processor, check_tunable, load_processor, tuned, weights_of
@@ -227,6 +228,7 @@ def dream_video(
         return _film(source, target, asked, timeline, progress, on_download, on_step)
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, settings.read))
+        check_frames(reader.info.width, reader.info.height, settings.dream.memory)
         finish = stack.enter_context(Finish(settings.finish, settings.read.start))
         processor = _processor(settings, settings.dream, on_download)
         check_tunable(processor, settings.effect, timeline.names)
@@ -236,7 +238,9 @@ def dream_video(
             stack.enter_context(sound)
             info, items = sound.on(info), sound.among(items)
         writer = stack.enter_context(open_writer(target, info, settings.write))
-        return _render(items, info, writer, processor, finish, timeline, progress)
+        return _render(
+            items, info, writer, processor, finish, timeline, progress, reader.interrupt
+        )
 
 
 def record_of(source: Place, settings: Settings) -> Record:
@@ -265,6 +269,8 @@ def _dream_still(
     if settings.read.audio is not None:
         raise SettingsError("a picture has no sound: leave audio out, or make a film of it")
     still = read_picture(source, settings)
+    height, width = still.image.shape[:2]
+    check_frames(width, height, settings.dream.memory)
     with Finish(settings.finish) as finish:
         processor = _processor(settings, settings.dream, on_download)
         frames = dream_frames(
@@ -302,6 +308,7 @@ def _film(
         )
     picture = read_picture(source, settings).image
     info = plan_film(picture, settings, timeline).info
+    check_frames(info.width, info.height, settings.dream.memory)
     depth = queue_depth(info.width, info.height)
     dream = settings.film.deepened(settings.dream)
     processor = _processor(settings, dream, on_download)
@@ -337,8 +344,9 @@ def _render(
     finish: Finish,
     timeline: Timeline,
     progress: Progress | None,
+    interrupt: Callable[[], None],
 ) -> int:
-    """Run the loop."""
+    """Run the loop; ``interrupt`` ends the wait of whoever reads."""
     tracker = make_tracker(timeline.settings.dream, processor)
     depth = queue_depth(info.width, info.height)
     with (
@@ -347,7 +355,11 @@ def _render(
         _followed(read, tracker, depth) as followed,
     ):
         dreams = _dream(_pictures(followed, output), timeline, processor, None, finish, info.frames)
-        return _write_out(dreams, output, writer, progress)
+        try:
+            return _write_out(dreams, output, writer, progress)
+        except BaseException:
+            interrupt()
+            raise
 
 
 def _pictures(items: Iterable[T | AudioPacket], output: Behind[Frame | AudioPacket]) -> Iterator[T]:
@@ -379,6 +391,8 @@ def _write_out(
             writer.finish()
         raise
     output.close()
+    if not done:
+        raise InputError("the source gives no frame to dream: is it whole?")
     writer.finish()
     return done
 
