@@ -50,6 +50,7 @@ bench: install
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/roundtrip.py
 	$(BIN)/python benchmarks/recording.py --minutes 10
+	$(BIN)/python benchmarks/fuzz.py 500
 	$(BIN)/python benchmarks/coherence.py
 	$(BIN)/python benchmarks/speed.py --small
 
