@@ -42,7 +42,7 @@ LAYERS = {
 }
 """Layers that are compared unless others are named: edges and colours, textures, parts."""
 
-_HELD = 4.0  # similarity that a squared distance from the carried colour takes off
+_HELD = 1.0  # similarity that a squared distance from the carried colour takes off; more sticks
 _LEAST_ROOM, _MOST_ROOM = 2**24, 2**27  # bytes; more than this is no faster
 _LEAST_PIXELS = 2**10  # of a frame that are compared, however little memory there is
 _BYTES = 2**12  # for each pixel of a frame that is compared: network, hypercolumns and copies
