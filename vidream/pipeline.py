@@ -238,9 +238,7 @@ def dream_video(
             stack.enter_context(sound)
             info, items = sound.on(info), sound.among(items)
         writer = stack.enter_context(open_writer(target, info, settings.write))
-        return _render(
-            items, info, writer, processor, finish, timeline, progress, reader.interrupt
-        )
+        return _render(items, info, writer, processor, finish, timeline, progress, reader.interrupt)
 
 
 def record_of(source: Place, settings: Settings) -> Record:
