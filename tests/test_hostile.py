@@ -137,7 +137,7 @@ def test_pipes_may_take_their_time_but_can_be_interrupted(impatient):
 
 
 def test_a_file_that_never_opens_is_one_line(clip, tmp_path, impatient, never, monkeypatch):
-    monkeypatch.setattr("vidream.reader.reader.open_container", lambda _: never())
+    monkeypatch.setattr("vidream.reader.reader.open_container", lambda *_: never())
     with pytest.raises(InputError, match="read no further") as error:
         dream_video(clip, tmp_path / "out.mp4", NONE)
     assert len(str(error.value).splitlines()) == 1
