@@ -27,6 +27,7 @@ from vidream.errors import DeviceError, InputError, SettingsError
 from vidream.frames import to_picture, to_tensor
 from vidream.networks import load_network
 from vidream.processors import load_processor
+from vidream.record import Record
 from vidream.temporal import Start
 
 FULL = DreamSettings(precision="float32", device="cpu")
@@ -375,3 +376,10 @@ def test_it_is_found_by_name_and_needs_examples(tmp_path):
     wanted = Settings().updated(effect="pixelnn", examples=(str(tmp_path),))
     with pytest.raises(InputError, match="no examples"):
         load_processor("pixelnn", FULL, examples=wanted.examples)
+
+
+def test_a_record_names_the_examples_without_their_folders():
+    wanted = Settings().updated(effect="pixelnn", examples=("/a/photos/", "/b/c.jpg"))
+    command = Record.of("clip.mp4", wanted, {}).command("out.mp4")
+    assert "--examples photos --examples c.jpg" in command
+    assert ExampleSettings(examples="photos").examples == ("photos",)

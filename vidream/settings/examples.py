@@ -46,3 +46,9 @@ class ExampleSettings(Validated):
         minimum=0,
         maximum=4096,
     )
+
+    def __post_init__(self) -> None:
+        """Check ranges, and accept a list of places, or one alone."""
+        Validated.__post_init__(self)
+        places = (self.examples,) if isinstance(self.examples, str) else self.examples
+        object.__setattr__(self, "examples", tuple(places))
