@@ -31,6 +31,7 @@ from vidream.frames import Frame
 from vidream.memory import check_frames
 from vidream.reader import guard, open_reader
 from vidream.reader.guard import Guard, StalledError, decoding_threads
+from vidream.record import Record
 from vidream.settings import ReadSettings
 from vidream.stills import read_still
 from vidream.weights import load_state
@@ -403,3 +404,8 @@ def test_damaged_weights_are_one_line(fuzz, tmp_path, old):
             assert len(str(error).splitlines()) == 1
         else:
             assert all(isinstance(tensor, torch.Tensor) for tensor in loaded.values())
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"settings": 1}', "null", "\0"])
+def test_a_record_that_is_none_is_a_comment_like_any_other(text):
+    assert Record.find(f"vidream {text}") is None

@@ -132,7 +132,7 @@ def _read(line: str) -> Record | None:
         if not isinstance(settings, dict) or not isinstance(weights, dict):
             return None
         return Record(str(content["source"]), settings, weights, str(content["version"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
