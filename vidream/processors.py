@@ -156,9 +156,9 @@ def weights_of(effect: str, settings: DreamSettings) -> dict[str, str]:
     Returns:
         In hex, by the names of the files; none for plugins, of which nothing is known.
     """
-    if effect not in ("dream", "adain"):
+    if effect not in ("dream", "adain", "pixelnn"):
         return {}
-    own = find_network(settings.network if effect == "dream" else "vgg19").weights
+    own = find_network("vgg19" if effect == "adain" else settings.network).weights
     name = own.name if settings.weights is None else Path(settings.weights).name
     found = {name: digest_of(own, settings.weights)}
     if effect == "adain":

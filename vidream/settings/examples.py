@@ -14,7 +14,7 @@ class ExampleSettings(Validated):
     examples: tuple[str, ...] = option(
         (),
         "Picture whose pixels frames are composed of, or a folder of pictures; may be repeated.",
-        metavar="PATH",
+        metavar="FOLDER|FILE",
     )
     example_size: int | None = option(
         None,
