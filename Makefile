@@ -53,6 +53,7 @@ bench: install
 	$(BIN)/python benchmarks/fuzz.py 500
 	$(BIN)/python benchmarks/coherence.py
 	$(BIN)/python benchmarks/speed.py --small
+	$(BIN)/python benchmarks/reliability.py --kills 5 --dreams 2
 
 # The commands are those that the gallery shows, so that they are true.
 gallery: install
@@ -60,9 +61,9 @@ gallery: install
 	echo "vidream $$arguments"; $(VIDREAM) --quiet --overwrite $$arguments || exit 1; done
 
 # Names of clips may hold spaces and quotes, which make's own lists cannot: the clips are a list of
-# NUL-ended lines in a file, and clip-N renders the Nth. A clip is rendered under a hidden name, so
-# that one that was cut short is never taken for a finished one. Threads that wait sleep: with
-# several clips at once, spinning ones would take the processor from those that work.
+# NUL-ended lines in a file, and clip-N renders the Nth. A dream has its name only when it is whole,
+# and one that was cut short is gone on with. Threads that wait sleep: with several clips at once,
+# spinning ones would take the processor from those that work.
 CLIP_KINDS := mp4 mov m4v mkv webm avi mpg mpeg ts mts m2ts 3gp ogv wmv flv gif y4m nut
 
 dreams: install
@@ -80,11 +81,10 @@ clips: $(addprefix clip-,$(shell seq 1 $(or $(COUNT),0)))
 
 clip-%:
 	@clip=$$(sed -zn '$*p' '$(LIST)' | tr -d '\0'); name=$$(basename "$$clip"); name="$${name%.*}.$(EXT)"; \
-	dream='$(OUT)'/"$$name"; part='$(OUT)'/".part.$$name"; \
+	dream='$(OUT)'/"$$name"; \
 	if test "$$dream" -nt "$$clip"; then echo "$$dream is up to date"; exit; fi; \
-	trap 'rm -f "$$part"' EXIT; \
-	OMP_WAIT_POLICY=passive $(VIDREAM) --preset '$(PRESET)' $(OPTIONS) --overwrite -o "$$part" -- "$$clip" && \
-	mv "$$part" "$$dream" && echo "$$dream is done"
+	OMP_WAIT_POLICY=passive $(VIDREAM) --preset '$(PRESET)' $(OPTIONS) --overwrite --resume -o "$$dream" -- "$$clip" && \
+	echo "$$dream is done"
 
 clean:
 	rm -rf build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -12,13 +12,14 @@ PACKAGE = Path(vidream.__file__).parent
 # Each may import those before it on this list, and nothing after it.
 ORDER = [
     "errors", "allocator", "queues", "settings", "frames", "hdr", "media", "drafts", "stills",
+    "codecs",
     "reader", "inscriptions", "sound", "soundtrack", "timeline",
     "likeness", "objectives", "octaves", "styles", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "camera", "transforms", "scenes", "motion", "networks", "survey", "aims", "dreamer",
-    "deepening", "presets", "temporal", "effects", "processors", "noise", "zoom", "films",
-    "record", "writer", "companion", "masks", "finish", "pipeline", "measure", "plot", "cli",
-    "__main__",
+    "deepening", "presets", "temporal", "work", "effects", "processors", "noise", "zoom", "films",
+    "record", "writer", "recorder", "segments", "joining", "companion", "masks", "finish",
+    "recording", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def test_dependencies_point_one_way():
 
 def test_heavy_packages_are_imported_in_one_place():
     homes = {
-        "av": {"reader", "sound", "writer"},
+        "av": {"joining", "reader", "sound", "writer"},
         "cv2": {"flow"},
         "PIL": {"stills"},
         "click": {"cli"},

@@ -63,7 +63,7 @@ def test_the_help_begins_with_what_most_people_need_and_names_everything_once():
     begins = re.compile(r"^  (?:-\w, )?(--[\w-]+)", re.MULTILINE)
     assert begins.findall(first) == [
         *("--output", "--preset", "--layer", "--coherence", "--strength", "--mask"),
-        *("--start", "--duration", "--width", "--overwrite"),
+        *("--start", "--duration", "--width", "--overwrite", "--resume"),
     ]
     listed = [name for part in sections if ":\n" in part for name in begins.findall(part)]
     assert sections.index(first) == next(k for k, part in enumerate(sections) if "  -" in part)
@@ -213,8 +213,8 @@ def test_a_pipe_in_and_out(clip):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_what_ends_the_program_leaves_a_file_that_plays(name, clip, tmp_path):
-    """Interrupted in the middle: what was dreamed so far plays, and a line says how far."""
+def test_what_ends_the_program_lets_it_go_on(name, clip, tmp_path):
+    """Interrupted in the middle: what was dreamed so far plays, and a line says how to go on."""
     target = tmp_path / "d.mp4"
     script = (
         "import vidream.cli, vidream.pipeline, os, signal\n"
@@ -228,18 +228,41 @@ def test_what_ends_the_program_leaves_a_file_that_plays(name, clip, tmp_path):
         "vidream.cli._Progress.__call__ = call\n"
         "vidream.cli.main()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, clip, "-o", str(target), "--effect", "none"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", script, clip, "-o", str(target), "--effect", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 128 + signal.Signals[name]
-    assert [path.name for path in tmp_path.iterdir()] == [target.name]
-    assert "stopped after 2 of 6 frames" in done.stderr
-    assert "Traceback" not in done.stderr
+    work = tmp_path / ".d.mp4.vidream"
+    assert list(tmp_path.iterdir()) == [work]
+    # The frame that was being made is finished.
+    assert (
+        "stopped after 3 of 6 frames; 3 frames are kept: go on with the same command and --resume"
+        in done.stderr
+    )
+    assert len(done.stderr.splitlines()) == 1
+    with av.open(str(work / "so-far.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 3
+    assert "--resume" in one_line(run(clip, "-o", target, "--effect", "none"))
+    assert run(clip, "-o", target, "--effect", "none", "--resume").exit_code == 0
+    assert list(tmp_path.iterdir()) == [target]
     with av.open(str(target)) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 2
+        assert sum(1 for _ in video.decode(video=0)) == 6
+
+
+def test_a_second_wish_to_end_does_not_wait():
+    with stoppable() as stopping:
+        stopping.heed()  # from here on there is a frame to wait for
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            stopping.heed()
+
+
+def test_a_pipe_cannot_be_gone_on_with(clip, tmp_path):
+    for source, target in ((clip, "-"), ("-", tmp_path / "d.mp4")):
+        result = run(source, "-o", target, "--resume")
+        assert result.exit_code == 2
+        assert "pipe" in result.output
 
 
 def test_a_signal_that_is_ignored_stays_so():

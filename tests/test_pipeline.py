@@ -163,18 +163,6 @@ def test_a_still_is_dreamed(tmp_path):
         assert (dream.format, dream.size) == ("JPEG", (80, 64))
 
 
-def test_an_interrupt_leaves_what_was_dreamed(clip, tmp_path):
-    def stop(report):
-        if report.index == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        dream_video(clip, tmp_path / "d.mp4", Settings(effect="none"), progress=stop)
-    with av.open(str(tmp_path / "d.mp4")) as done:
-        assert sum(1 for _ in done.decode(video=0)) == 3
-    assert len(list(tmp_path.iterdir())) == 1
-
-
 def test_an_interrupt_before_the_first_frame_leaves_nothing(clip, tmp_path, monkeypatch):
     def interrupted(self, start, source, index):
         raise KeyboardInterrupt

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from vidream.films import film_frames
     from vidream.finish import Finish
     from vidream.frames import Frame
-    from vidream.pipeline import FrameReport, dream_frames, dream_video
+    from vidream.pipeline import dream_frames, dream_video
     from vidream.presets import preset_settings
+    from vidream.recording import FrameReport
     from vidream.settings import (
         ClassTerm,
         DreamSettings,
@@ -64,7 +65,7 @@ _HOMES = {
     "Finish": "finish",
     "FinishSettings": "settings",
     "Frame": "frames",
-    "FrameReport": "pipeline",
+    "FrameReport": "recording",
     "LayerTerm": "settings",
     "OctaveReport": "dreamer",
     "ReadSettings": "settings",

@@ -16,7 +16,7 @@ from vidream.errors import DeviceError
 from vidream.networks import Network, find_network, load_network
 from vidream.octaves import Size
 from vidream.settings import DreamSettings, StyleSettings
-from vidream.survey import Slope, Surveyor
+from vidream.survey import Room, Slope, Surveyor
 from vidream.transforms import View, draw_views, view_at_rest
 
 _SETTLING = 3  # steps over which ascent has to stand still
@@ -52,6 +52,7 @@ class Dreamer:
         network: the network to use, in the precision that it is in; by default the one that
             ``settings`` name is loaded.
         on_download: called with bytes so far and bytes in all, should weights be downloaded.
+        room: memory that an earlier run found, so that this one cuts frames into the same tiles.
 
     Raises:
         NetworkError: unknown network, layer, channel or class.
@@ -68,6 +69,7 @@ class Dreamer:
         style: StyleSettings | None = None,
         network: Network | None = None,
         on_download: Callable[[int, int | None], None] | None = None,
+        room: Room | None = None,
     ) -> None:
         settings = settings or DreamSettings()
         self.settings = settings
@@ -88,7 +90,12 @@ class Dreamer:
         self.network = network
         self.aim = make_aim(settings, style, network)
         self._at_rest = view_at_rest(settings)
-        self._surveyor = Surveyor(self.network, self.aim, settings.memory, self.device)
+        self._surveyor = Surveyor(self.network, self.aim, settings.memory, self.device, room)
+
+    @property
+    def room(self) -> Room:
+        """Memory that decides into which tiles frames are cut."""
+        return self._surveyor.room
 
     def tuned(self, settings: DreamSettings) -> Dreamer:
         """Give one with other settings of those that may change over time, on the same network."""

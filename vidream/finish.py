@@ -7,6 +7,7 @@ is done here feeds back.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -32,14 +33,18 @@ class Finish:
         settings: what is to be done; at their defaults nothing is, at no cost.
         start: where in the clip its first frame lies, in seconds, as in
             :attr:`ReadSettings.start`; a mask runs in step with the whole clip.
+        begin: when the first frame of the clip shows, in seconds, where that is not the first
+            one that is given.
 
     Raises:
         InputError: the mask or the picture whose colours to match cannot be read.
     """
 
-    def __init__(self, settings: FinishSettings, start: float | None = None) -> None:
+    def __init__(
+        self, settings: FinishSettings, start: float | None = None, begin: Fraction | None = None
+    ) -> None:
         self._settings = settings
-        self._clock = Clock(start)
+        self._clock = Clock(start, begin)
         self._palette = _palette_of(settings.match_color)
         self._open = ExitStack()
         self._mask: Mask | None = None

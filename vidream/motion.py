@@ -61,14 +61,40 @@ class Motion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
+    """A frame as motion is estimated on it.
+
+    Args:
+        index: number of the frame in its clip.
+        picture: uint8 ``[h, w, 3]`` RGB, at the size of :func:`grid` or half of it.
+        grey: ``[1, 1, h, w]`` in [0, 1].
+    """
+
     index: int
     picture: Picture = field(repr=False)
     grey: Tensor = field(repr=False)
 
     @property
     def size(self) -> Size:
+        """Height and width of the picture."""
         return self.picture.shape[0], self.picture.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What a tracker has to know of the frames so far to follow those to come.
+
+    Args:
+        previous: the last frame that was no duplicate; None before the first.
+        kept: older ones, closest first.
+        since_cut: frames of this scene, without duplicates.
+        last: picture that the search for cuts saw last, uint8 ``[h, w, 3]``.
+    """
+
+    previous: Seen | None = None
+    kept: tuple[Seen, ...] = ()
+    since_cut: int = 0
+    last: Picture | None = field(default=None, repr=False)
 
 
 class MotionTracker:
@@ -78,16 +104,26 @@ class MotionTracker:
         estimator: of optical flow.
         recall: how many older frames are kept; 0 for none but the previous one.
         device: where masks are computed, and where they are wanted.
+        trail: what another tracker left before the first frame that this one is given.
     """
 
     def __init__(
-        self, estimator: FlowEstimator, recall: int, device: torch.device | str = "cpu"
+        self,
+        estimator: FlowEstimator,
+        recall: int,
+        device: torch.device | str = "cpu",
+        trail: Trail | None = None,
     ) -> None:
         self._estimator, self._recall, self._device = estimator, recall, device
-        self._scenes = SceneDetector()
-        self._previous: _Seen | None = None
-        self._kept: tuple[_Seen, ...] = ()
-        self._since_cut = 0
+        trail = trail or Trail()
+        self._scenes = SceneDetector(trail.last)
+        self._previous, self._kept = trail.previous, trail.kept
+        self._since_cut = trail.since_cut
+
+    @property
+    def trail(self) -> Trail:
+        """What there is to know after the last frame that was given."""
+        return Trail(self._previous, self._kept, self._since_cut, self._scenes.last)
 
     def track(self, image: Picture | DeepPicture, index: int) -> Motion:
         """Give what is known of the next frame, a ``[H, W, 3]`` picture."""
@@ -108,10 +144,10 @@ class MotionTracker:
         self._since_cut += 1
         return motion
 
-    def _look(self, image: Picture, index: int) -> _Seen:
+    def _look(self, image: Picture, index: int) -> Seen:
         return _seen(index, image, grid(image.shape[0], image.shape[1]), self._device)
 
-    def _cut(self, seen: _Seen, before: _Seen | None) -> bool:
+    def _cut(self, seen: Seen, before: Seen | None) -> bool:
         if before is not None and before.picture.shape != seen.picture.shape:
             self._scenes = SceneDetector()
             before = None
@@ -121,7 +157,7 @@ class MotionTracker:
             return True
         return not followed(self._flow(seen, before).cpu(), seen.picture, before.picture)
 
-    def _tracks(self, seen: _Seen, before: _Seen | None) -> tuple[Track, ...]:
+    def _tracks(self, seen: Seen, before: Seen | None) -> tuple[Track, ...]:
         """Follow the frame back, as far as there is ground whose past is still unknown."""
         if before is None:
             return ()
@@ -140,7 +176,7 @@ class MotionTracker:
             unknown = unknown * (1 - tracks[-1].trust)
         return tuple(tracks)
 
-    def _track(self, seen: _Seen, earlier: _Seen, *, both_ways: bool = True) -> Track:
+    def _track(self, seen: Seen, earlier: Seen, *, both_ways: bool = True) -> Track:
         raw = self._flow(seen, earlier)
         flow = settle(raw, seen.grey, earlier.grey)
         # Boundaries are those of the estimate: settling draws lines of its own.
@@ -152,19 +188,19 @@ class MotionTracker:
         trust = soften(known, 2)
         return Track(earlier.index, flow, trust * (_BOUNDARY + (1 - _BOUNDARY) * sharp))
 
-    def _flow(self, seen: _Seen, other: _Seen) -> Tensor:
+    def _flow(self, seen: Seen, other: Seen) -> Tensor:
         return to_flow(self._estimator(seen.picture, other.picture), self._device)
 
 
-def _seen(index: int, image: Picture, size: Size, device: torch.device | str) -> _Seen:
+def _seen(index: int, image: Picture, size: Size, device: torch.device | str) -> Seen:
     picture, tensor = image, to_tensor(image, device)
     if size != image.shape[:2]:
         tensor = resize(tensor, size)
         picture = to_picture(tensor)
-    return _Seen(index, picture, tensor.mean(1, keepdim=True))
+    return Seen(index, picture, tensor.mean(1, keepdim=True))
 
 
-def _halved(seen: _Seen) -> _Seen:
+def _halved(seen: Seen) -> Seen:
     """Give the frame at half the size: enough for what comes back, at a quarter of the cost."""
     height, width = seen.size
     half = max(1, height // 2), max(1, width // 2)
@@ -196,6 +232,6 @@ def grid(height: int, width: int) -> Size:
     return max(1, round(height * wanted / longer)), max(1, round(width * wanted / longer))
 
 
-def _same(seen: _Seen, before: _Seen) -> bool:
+def _same(seen: Seen, before: Seen) -> bool:
     apart = np.abs(seen.picture.astype(np.int16) - before.picture)
     return int(apart.max()) <= _SAME

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from vidream.dreamer import choose_device
@@ -31,54 +32,34 @@ from vidream.frames import (
     to_picture,
     to_tensor,
 )
-from vidream.media import AudioPacket, Place, VideoInfo
+from vidream.joining import OnJoin
+from vidream.media import AudioPacket, Place, VideoInfo, is_pipe
 from vidream.memory import check_frames
-from vidream.motion import Motion, MotionTracker
+from vidream.motion import Motion, MotionTracker, Trail
 from vidream.presets import preset_settings
 from vidream.processors import Processor, check_tunable, load_processor, tuned, weights_of
 from vidream.queues import Behind, ahead, queue_depth
 from vidream.reader import open_reader
 from vidream.record import Record
+from vidream.recording import Dreamed, FrameReport, Progress, Recording, SoundUntil
 from vidream.settings import DreamSettings, FinishSettings, Settings
 from vidream.soundtrack import Soundtrack
 from vidream.stills import write_still
-from vidream.temporal import Carrier, DreamState, MotionCarrier, remember
+from vidream.survey import Room
+from vidream.temporal import Carrier, MotionCarrier, remember
 from vidream.timeline import Clock, Timeline, open_timeline, peaked
+from vidream.work import Point, fingerprint, open_work
 from vidream.writer import Writer, check_target, open_writer
 
 T = TypeVar("T")
 
-Followed = tuple[Frame, Motion]
-"""A frame, and what is known of it from those before it."""
+Followed = tuple[Frame, Motion, Trail | None]
+"""A frame, what is known of it from those before it, and what later ones will be known by."""
 
 SPARE_CORE = (os.cpu_count() or 1) > 2
 """Whether motion is followed beside the dreamer: on two cores that only takes turns with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrameReport:
-    """What became of one frame.
-
-    Args:
-        index: number of the frame, from 0.
-        expected: frames in all, as far as the source tells.
-        time: when the frame shows, in seconds.
-        seconds: how long its dream took.
-        carried: whether it started from the previous dream.
-        cut: whether a scene begins with it.
-        duplicate: whether it shows the same as the one before, and so has the same dream.
-    """
-
-    index: int
-    expected: int | None
-    time: float
-    seconds: float
-    carried: bool
-    cut: bool = False
-    duplicate: bool = False
-
-
-Progress = Callable[[FrameReport], None]
 Download = Callable[[int, int | None], None]
 
 
@@ -120,23 +101,31 @@ def dream_frames(
         item if isinstance(item, Frame) else Frame(item, index=number, pts=number)
         for number, item in enumerate(frames)
     )
-    followed = ((frame, _follow(frame, tracker)) for frame in numbered)
+    followed = (_follow(frame, tracker) for frame in numbered)
     finish = finish or Finish(FinishSettings())
-    return _dream(followed, timeline, processor, carrier, finish, expected)
+    dreams = _dream(followed, timeline, processor, carrier, finish, expected)
+    return ((frame, report) for frame, report, _ in dreams)
 
 
 def make_tracker(
-    settings: DreamSettings, processor: Processor, estimator: FlowEstimator | None = None
+    settings: DreamSettings,
+    processor: Processor,
+    estimator: FlowEstimator | None = None,
+    trail: Trail | None = None,
 ) -> MotionTracker | None:
     """Make what follows the motion of the source; None if nothing is to be carried along it."""
     if not processor.recurrent or settings.carried_share == 0:
         return None
     device = choose_device(settings.device)
-    return MotionTracker(estimator or load_flow(settings.flow, device), settings.recall, device)
+    flow = estimator or load_flow(settings.flow, device)
+    return MotionTracker(flow, settings.recall, device, trail)
 
 
-def _follow(frame: Frame, tracker: MotionTracker | None) -> Motion:
-    return Motion(cut=True) if tracker is None else tracker.track(frame.image, frame.index)
+def _follow(frame: Frame, tracker: MotionTracker | None) -> Followed:
+    if tracker is None:
+        return frame, Motion(cut=True), None
+    motion = tracker.track(frame.image, frame.index)
+    return frame, motion, tracker.trail
 
 
 def _dream(
@@ -146,13 +135,16 @@ def _dream(
     carrier: Carrier | None,
     finish: Finish,
     expected: int | None,
-) -> Iterator[tuple[Frame, FrameReport]]:
-    """Dream frames whose motion is known."""
+    point: Point | None = None,
+) -> Iterator[Dreamed]:
+    """Dream frames whose motion is known, from a point on."""
     device = choose_device(timeline.settings.dream.device) if processor.recurrent else "cpu"
-    clock = Clock(timeline.settings.read.start)
-    state: DreamState | None = None
-    picture: Picture | DeepPicture | None = None
-    for frame, motion in followed:
+    point = point or Point()
+    clock = Clock(timeline.settings.read.start, point.begin)
+    state, picture = point.state, point.picture
+    if state is not None:
+        source, dream = state.source, state.dream
+    for frame, motion, trail in followed:
         began = time.perf_counter()
         carried, again = True, picture is not None and motion.duplicate
         now = timeline.at(clock(frame))
@@ -172,18 +164,19 @@ def _dream(
             amounts = now.finish if timeline.names else None
             shown = finish(dream, source, frame, amounts)
             picture = to_deep_picture(shown) if frame.deep else to_picture(shown)
-        yield (
-            Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration),
-            FrameReport(
-                index=frame.index,
-                expected=expected,
-                time=float(frame.time),
-                seconds=time.perf_counter() - began,
-                carried=carried,
-                cut=motion.cut,
-                duplicate=motion.duplicate,
-            ),
+        report = FrameReport(
+            index=frame.index,
+            expected=expected,
+            time=float(frame.time),
+            seconds=time.perf_counter() - began,
+            carried=carried,
+            cut=motion.cut,
+            duplicate=motion.duplicate,
         )
+        begin = frame.time if point.begin is None else point.begin
+        room = getattr(processor, "room", None)
+        point = Point(frame.index + 1, begin, state, trail, picture, room)
+        yield Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration), report, point
 
 
 def dream_video(
@@ -194,11 +187,15 @@ def dream_video(
     progress: Progress | None = None,
     on_download: Download | None = None,
     on_step: OnStep | None = None,
+    on_join: OnJoin | None = None,
 ) -> int:
     """Dream a video, or a still, into a file; or make a film of a still.
 
-    The target appears under its name when it is whole. A ``KeyboardInterrupt`` ends it properly
-    after the last whole frame, and is raised again.
+    The target appears under its name when it is whole. What is done of a video lies in the work
+    folder ``.TARGET.vidream`` until then; should the run be cut short in whatever way, one with
+    ``settings.write.resume`` goes on from there, to the same file. A ``KeyboardInterrupt`` is
+    raised again, with a note that says what is there. Pipes and films are ended properly by it,
+    after the last whole frame.
 
     Args:
         source: path of a video or a picture; ``"-"`` or a binary stream for Y4M or NUT;
@@ -209,6 +206,7 @@ def dream_video(
         on_download: called with bytes so far and bytes in all, should weights be downloaded.
         on_step: called after each gradient step of a film of octaves, whose frames take long, with
             pixels stepped so far and in all.
+        on_join: called with frames joined so far and in all, when a video is put together.
 
     Returns:
         The number of frames written.
@@ -218,6 +216,7 @@ def dream_video(
     """
     settings = settings or preset_settings(usual_preset(source, target))
     asked, settings = settings, peaked(settings)
+    check_resume(source, target, settings)
     filmed = makes_film(source, target, settings.film)
     still = is_pictured(source) and not filmed
     check_target(target, source, settings.write, still=still)
@@ -226,6 +225,35 @@ def dream_video(
     timeline = open_timeline(asked, None if filmed else source)
     if filmed:
         return _film(source, target, asked, timeline, progress, on_download, on_step)
+    if is_pipe(source) or is_pipe(target):
+        return _dream_pipe(source, target, asked, timeline, progress, on_download)
+    return _dream_file(source, target, asked, timeline, progress, on_download, on_join)
+
+
+def check_resume(source: Place, target: Place, settings: Settings) -> None:
+    """Refuse to go on with what cannot be gone on with.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    if not settings.write.resume:
+        return
+    if is_pipe(source) or is_pipe(target):
+        raise SettingsError("a pipe cannot be gone on with: leave resume out, or name files")
+    if makes_film(source, target, settings.film):
+        raise SettingsError("a film of a still is made in one go: leave resume out")
+
+
+def _dream_pipe(
+    source: Place,
+    target: Place,
+    asked: Settings,
+    timeline: Timeline,
+    progress: Progress | None,
+    on_download: Download | None,
+) -> int:
+    """Dream what cannot be read or written a second time, and write it as it comes."""
+    settings = timeline.settings
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, settings.read))
         check_frames(reader.info.width, reader.info.height, settings.dream.memory)
@@ -238,7 +266,47 @@ def dream_video(
             stack.enter_context(sound)
             info, items = sound.on(info), sound.among(items)
         writer = stack.enter_context(open_writer(target, info, settings.write))
-        return _render(items, info, writer, processor, finish, timeline, progress, reader.interrupt)
+        output = Behind(_put_on(writer), queue_depth(info.width, info.height))
+        stack.enter_context(output)
+        dreams = _render(items, info, processor, finish, timeline, heard=output.put)
+        stack.enter_context(closing(dreams))
+        stack.callback(reader.interrupt)  # whoever reads may wait for what does not come
+        pairs = ((frame, report) for frame, report, _ in dreams)
+        return _write_out(pairs, output, writer, progress)
+
+
+def _dream_file(
+    source: Place,
+    target: Place,
+    asked: Settings,
+    timeline: Timeline,
+    progress: Progress | None,
+    on_download: Download | None,
+    on_join: OnJoin | None,
+) -> int:
+    """Dream a file into a file, from where an earlier run stopped if that is asked."""
+    settings = timeline.settings
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_reader(source, settings.read))
+        check_frames(reader.info.width, reader.info.height, settings.dream.memory)
+        device = choose_device(settings.dream.device)
+        place, run = Path(os.fspath(target)), fingerprint(source, asked)  # type: ignore[arg-type]
+        work = stack.enter_context(open_work(place, run, settings.write, device))
+        point = work.point
+        reader.skip = point.frames
+        finish = Finish(settings.finish, settings.read.start, point.begin)
+        stack.enter_context(finish)
+        processor = _processor(settings, settings.dream, on_download, point.room)
+        check_tunable(processor, settings.effect, timeline.names)
+        info = recorded(reader.info, source, asked)
+        sound: SoundUntil = lambda end, _: reader.sound(end)  # noqa: E731
+        if settings.read.audio is not None:
+            track = Soundtrack(settings.read.audio, settings.read.start)
+            stack.enter_context(track)
+            info, sound = track.on(info), track.until
+        recording = Recording(work, info, sound, settings)
+        dreams = _render(reader, info, processor, finish, timeline, point=point)
+        return recording.make(dreams, point, progress, on_join)
 
 
 def record_of(source: Place, settings: Settings) -> Record:
@@ -283,9 +351,15 @@ def _dream_still(
     return 1
 
 
-def _processor(settings: Settings, dream: DreamSettings, on_download: Download | None) -> Processor:
+def _processor(
+    settings: Settings,
+    dream: DreamSettings,
+    on_download: Download | None,
+    room: Room | None = None,
+) -> Processor:
     """Load the effect that the settings name, with what belongs to it."""
-    return load_processor(settings.effect, dream, on_download, settings.style, settings.examples)
+    style, examples = settings.style, settings.examples
+    return load_processor(settings.effect, dream, on_download, style, examples, room)
 
 
 def _film(
@@ -318,9 +392,12 @@ def _film(
         if settings.read.audio is not None:
             sound = stack.enter_context(Soundtrack(settings.read.audio))
             info, items = sound.on(info), sound.among(frames)
+        if not is_pipe(target):  # for its lock: a film is made in one go
+            place = Path(os.fspath(target))  # type: ignore[arg-type]
+            stack.enter_context(open_work(place, fingerprint(source, asked), settings.write))
         writer = stack.enter_context(open_writer(target, info, settings.write))
         output = stack.enter_context(Behind(_put_on(writer), depth))
-        pictures = _pictures(items, output)
+        pictures = _pictures(items, output.put)
         return _write_out(_timed(pictures, info.frames), output, writer, progress)
 
 
@@ -337,36 +414,31 @@ def _timed(frames: Iterable[Frame], expected: int | None) -> Iterator[tuple[Fram
 def _render(
     items: Iterable[Frame | AudioPacket],
     info: VideoInfo,
-    writer: Writer,
     processor: Processor,
     finish: Finish,
     timeline: Timeline,
-    progress: Progress | None,
-    interrupt: Callable[[], None],
-) -> int:
-    """Run the loop; ``interrupt`` ends the wait of whoever reads."""
-    tracker = make_tracker(timeline.settings.dream, processor)
+    *,
+    point: Point | None = None,
+    heard: Callable[[AudioPacket], None] | None = None,
+) -> Generator[Dreamed]:
+    """Run the loop, its parts side by side; ``heard`` takes the packets of sound."""
+    trail = point.trail if point is not None else None
+    tracker = make_tracker(timeline.settings.dream, processor, trail=trail)
     depth = queue_depth(info.width, info.height)
-    with (
-        ahead(items, depth) as read,
-        Behind(_put_on(writer), depth) as output,
-        _followed(read, tracker, depth) as followed,
-    ):
-        dreams = _dream(_pictures(followed, output), timeline, processor, None, finish, info.frames)
-        try:
-            return _write_out(dreams, output, writer, progress)
-        except BaseException:
-            interrupt()
-            raise
+    with ahead(items, depth) as read, _followed(read, tracker, depth) as followed:
+        pictures = _pictures(followed, heard)
+        yield from _dream(pictures, timeline, processor, None, finish, info.frames, point)
 
 
-def _pictures(items: Iterable[T | AudioPacket], output: Behind[Frame | AudioPacket]) -> Iterator[T]:
-    """Pass frames on to the dreamer, and packets of sound straight to the writer."""
+def _pictures(
+    items: Iterable[T | AudioPacket], heard: Callable[[AudioPacket], None] | None
+) -> Iterator[T]:
+    """Pass frames on to the dreamer, and packets of sound straight to who wants them."""
     for item in items:
-        if isinstance(item, AudioPacket):
-            output.put(item)
-        else:
+        if not isinstance(item, AudioPacket):
             yield item
+        elif heard is not None:
+            heard(item)
 
 
 def _write_out(
@@ -403,7 +475,7 @@ def _followed(
 
     def follow() -> Iterator[Followed | AudioPacket]:
         for item in items:
-            yield item if isinstance(item, AudioPacket) else (item, _follow(item, tracker))
+            yield item if isinstance(item, AudioPacket) else _follow(item, tracker)
 
     if tracker is None or not SPARE_CORE:
         yield follow()

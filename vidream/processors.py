@@ -22,6 +22,7 @@ from vidream.effects.pixelnn import PixelNN
 from vidream.errors import SettingsError, unknown
 from vidream.networks import find_network
 from vidream.settings import DreamSettings, ExampleSettings, Settings, StyleSettings
+from vidream.survey import Room
 from vidream.temporal import Memo, Start
 from vidream.weights import digest_of
 
@@ -79,6 +80,11 @@ class DreamProcessor:
         """Give one that dreams by other settings."""
         return replace(self, dreamer=self.dreamer.tuned(settings))
 
+    @property
+    def room(self) -> Room:
+        """Memory that decides into which tiles frames are cut."""
+        return self.dreamer.room
+
     def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:
         """Dream, or deepen what is carried."""
         deepener = Deepener(self.dreamer)
@@ -96,17 +102,18 @@ def load_processor(
     on_download: Callable[[int, int | None], None] | None = None,
     style: StyleSettings | None = None,
     examples: ExampleSettings | None = None,
+    room: Room | None = None,
 ) -> Processor:
     """Make the processor of that name; ``style`` is for ``dream`` and ``adain``.
 
-    ``examples`` are for ``pixelnn``.
+    ``examples`` are for ``pixelnn``, ``room`` for ``dream``.
 
     Raises:
         SettingsError: there is none of that name, or the plugin cannot be loaded.
         VidreamError: whatever the processor itself raises.
     """
     if name == "dream":
-        dreamer = Dreamer(settings, style=style, on_download=on_download)
+        dreamer = Dreamer(settings, style=style, on_download=on_download, room=room)
         return DreamProcessor(dreamer, holds=settings.carried_share > 0)
     if name == "adain":
         return AdaIn(settings, style or StyleSettings(), on_download=on_download)

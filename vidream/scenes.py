@@ -11,9 +11,13 @@ _THRESHOLD = 17.0  # levels by which the mean channel of the mean pixel changes 
 
 
 class SceneDetector:
-    """Tells, frame by frame, where one scene may be cut to another; a fade is no cut."""
+    """Tells, frame by frame, where one scene may be cut to another; a fade is no cut.
 
-    def __init__(self) -> None:
+    Args:
+        after: the picture before the first one that will be given; None if a scene begins there.
+    """
+
+    def __init__(self, after: Picture | None = None) -> None:
         # Imported here: it brings OpenCV, a good part of the program's start.
         from scenedetect import FrameTimecode  # noqa: PLC0415
         from scenedetect.detectors import ContentDetector  # noqa: PLC0415
@@ -24,6 +28,9 @@ class SceneDetector:
             threshold=_THRESHOLD, min_scene_len=0, weights=ContentDetector.LUMA_ONLY_WEIGHTS
         )
         self._count = 0
+        self.last: Picture | None = None
+        if after is not None:
+            self.cut(after)
 
     def cut(self, picture: Picture) -> bool:
         """Tell whether a scene begins with this uint8 ``[H, W, 3]`` RGB picture.
@@ -32,6 +39,7 @@ class SceneDetector:
         """
         time = self._time(self._count, _RATE)
         self._count += 1
+        self.last = picture  # all that a decision depends on
         found = self._detector.process_frame(time, _channels(picture))
         return bool(found) or self._count == 1
 

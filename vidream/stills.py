@@ -153,14 +153,19 @@ def write_still(target: Place, still: Still, settings: WriteSettings) -> None:
     path = Path(os.fspath(target))  # type: ignore[arg-type]
     draft = Draft(path, overwrite=settings.overwrite)
     try:
-        _save(draft.path, path.suffix, still)
+        save_picture(draft.path, path.suffix, still)
     except BaseException:
         draft.discard()
         raise
     draft.publish()
 
 
-def _save(path: Path, suffix: str, still: Still) -> None:
+def save_picture(path: Path, suffix: str, still: Still) -> None:
+    """Write a picture of the kind that a suffix names, at once under its name.
+
+    Raises:
+        OutputError: it cannot be written there.
+    """
     kind, options = _FORMATS[suffix.lower()]
     if still.icc_profile:
         options = {**options, "icc_profile": still.icc_profile}
@@ -221,10 +226,7 @@ class SequenceWriter:
         self._comment = comment
         self._folder, self._name = Path(pattern).parent, Path(pattern).name
         self._suffix = Path(pattern).suffix.lower()
-        if self._suffix not in _FORMATS:
-            raise OutputError(f"pictures are {', '.join(_FORMATS)}; not {self._suffix or pattern}")
-        if self._older() and not settings.overwrite:
-            raise exists(pattern)
+        pictures_of(Path(pattern), overwrite=settings.overwrite)
         self._made_folder = not self._folder.exists()
         self._written: list[Path] = []
         try:
@@ -246,7 +248,7 @@ class SequenceWriter:
         """Write a picture, numbered from 1."""
         path = self._draft / (self._name % (len(self._written) + 1))
         picture = to_eight_bits(frame.image)
-        _save(path, self._suffix, Still(picture, comment=self._comment))
+        save_picture(path, self._suffix, Still(picture, comment=self._comment))
         self._written.append(path)
 
     def write_audio(self, packet: AudioPacket) -> None:
@@ -259,18 +261,31 @@ class SequenceWriter:
         for the end of this one.
         """
         try:
-            for older in self._older():
+            for older in pictures_of(self._folder / self._name, overwrite=True):
                 older.unlink()
             for path in self._written:
                 path.replace(self._folder / path.name)
         except OSError as error:
             raise cannot_write(self._folder, error) from error
 
-    def _older(self) -> list[Path]:
-        """Find pictures that the pattern names."""
-        before, digits, after = re.split(r"%0?(\d*)d", self._name, maxsplit=1)
-        count = f"{{{digits},}}" if digits else "+"
-        shape = re.compile(re.escape(before) + rf"\d{count}" + re.escape(after))
-        if not self._folder.is_dir():
-            return []
-        return sorted(path for path in self._folder.iterdir() if shape.fullmatch(path.name))
+
+def pictures_of(pattern: Path, *, overwrite: bool) -> list[Path]:
+    """Find pictures that a pattern such as ``frames/%05d.png`` names.
+
+    Raises:
+        OutputError: the pattern names none of a known kind, or there are some that may not be
+            replaced.
+    """
+    if pattern.suffix.lower() not in _FORMATS:
+        raise OutputError(
+            f"pictures are {', '.join(_FORMATS)}; not {pattern.suffix.lower() or pattern}"
+        )
+    if not pattern.parent.is_dir():
+        return []
+    before, digits, after = re.split(r"%0?(\d*)d", pattern.name, maxsplit=1)
+    count = f"{{{digits},}}" if digits else "+"
+    shape = re.compile(re.escape(before) + rf"\d{count}" + re.escape(after))
+    found = sorted(path for path in pattern.parent.iterdir() if shape.fullmatch(path.name))
+    if found and not overwrite:
+        raise exists(pattern)
+    return found

@@ -79,6 +79,19 @@ class _Part:
         return {name: activations[name][mine] for name, (mine, _) in self.owned.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What decides how images are cut into tiles, beside their size.
+
+    Args:
+        budget: bytes that may be taken, as was found out when the run began.
+        most: pixels that fit, as far as running out of memory has taught.
+    """
+
+    budget: int
+    most: float = math.inf
+
+
 class Surveyor:
     """Tells slopes, whole or in tiles, as memory allows.
 
@@ -87,18 +100,29 @@ class Surveyor:
         aim: what rises; its terms by the network's own names of layers.
         cap: most bytes that the process may hold, on a GPU those on it; None for what there is.
         device: where the network is.
+        room: what an earlier run found, so that this one cuts as it did.
     """
 
     def __init__(
-        self, network: Network, aim: Objective, cap: int | None, device: torch.device
+        self,
+        network: Network,
+        aim: Objective,
+        cap: int | None,
+        device: torch.device,
+        room: Room | None = None,
     ) -> None:
         self._network, self._aim, self._device = network, aim, device
         # Found out once: a dream should not depend on what other programs do meanwhile.
-        self._budget = memory.budget(cap, device)
+        room = room or Room(memory.budget(cap, device))
+        self._budget, self._most = room.budget, room.most
         self._frame = 0  # pixels of the largest frame
-        self._most = math.inf  # pixels that fit, as far as running out of memory has taught
         self._plans: dict[tuple[int, Size], list[Tile] | None] = {}
         self._told = False
+
+    @property
+    def room(self) -> Room:
+        """What another surveyor must be given to cut as this one would now."""
+        return Room(self._budget, self._most)
 
     def expect(self, size: Size) -> None:
         """Leave memory for frames of that size, whose octaves will be surveyed."""

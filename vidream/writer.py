@@ -6,10 +6,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +16,7 @@ import av.container
 import av.filter
 import av.video
 
+from vidream.codecs import CONTAINERS, LARGE, Container, codec_for, container_of
 from vidream.drafts import Draft, cannot_write, check_place
 from vidream.errors import OutputError
 from vidream.frames import Frame
@@ -25,142 +24,9 @@ from vidream.hdr import PQ, PqCurve
 from vidream.inscriptions import inscribe
 from vidream.media import AudioPacket, Colour, Place, VideoInfo, is_pipe
 from vidream.settings import WriteSettings
-from vidream.stills import SequenceWriter, is_sequence, is_still
+from vidream.stills import SequenceWriter, is_sequence
 
 _log = logging.getLogger(__name__)
-
-_CENTISECOND = Fraction(1, 100)  # GIF's clock
-_MILLISECOND = Fraction(1, 1000)  # WebP's
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """A video encoder.
-
-    Args:
-        encoder: FFmpeg's name for it.
-        crf: its usual quality; None if it has no such scale.
-        speeds: options by speed.
-        options: options in any case.
-        large: options for frames of more than :data:`LARGE` pixels.
-        pixels: format of its pixels.
-        odd_pixels: the same for odd sizes.
-        deep_pixels: the same for HDR; None if it holds none.
-    """
-
-    encoder: str
-    crf: int | None = None
-    speeds: dict[str, dict[str, str]] = field(default_factory=dict)
-    options: dict[str, str] = field(default_factory=dict)
-    large: dict[str, str] = field(default_factory=dict)
-    pixels: str = "yuv420p"
-    odd_pixels: str = "yuv420p"
-    deep_pixels: str | None = None
-
-    def pixels_for(self, info: VideoInfo) -> str:
-        """Give the format of the pixels of a video."""
-        odd = info.width % 2 or info.height % 2
-        if not info.deep or self.deep_pixels is None:
-            return self.odd_pixels if odd else self.pixels
-        whole = odd and self.odd_pixels == "yuv444p"  # chroma at every pixel
-        return self.deep_pixels.replace("420", "444") if whole else self.deep_pixels
-
-
-def _presets(slow: str, medium: str, fast: str, name: str = "preset") -> dict[str, dict[str, str]]:
-    return {"slow": {name: slow}, "medium": {name: medium}, "fast": {name: fast}}
-
-
-LARGE = 2560 * 1440
-"""Pixels of a frame from which encoders look ahead no more than 8 frames.
-
-At 3840×2160 x264 would hold 1.4 GiB to look ahead 40 frames, for a file a few percent smaller.
-"""
-
-_X26X = _presets("slow", "medium", "veryfast")
-_VP9 = {"deadline": "good", "row-mt": "1", "b": "0"}
-
-CODECS = {
-    "h264": Codec("libx264", 18, _X26X, large={"rc-lookahead": "8"}, odd_pixels="yuv444p"),
-    "hevc": Codec(
-        "libx265",
-        20,
-        _X26X,
-        {"x265-params": "log-level=error"},
-        {"x265-params": "log-level=error:rc-lookahead=8"},
-        odd_pixels="yuv444p",
-        deep_pixels="yuv420p10le",
-    ),
-    "vp9": Codec(  # PyAV's libvpx knows 8 bits only
-        "libvpx-vp9", 24, _presets("1", "3", "6", "cpu-used"), _VP9, {"lag-in-frames": "8"}
-    ),
-    "av1": Codec(
-        "libsvtav1",
-        26,
-        _presets("5", "8", "11"),
-        large={"svtav1-params": "lookahead=8"},
-        deep_pixels="yuv420p10le",
-    ),
-    "prores": Codec(
-        "prores_ks",
-        None,
-        {},
-        {"profile": "3"},
-        pixels="yuv422p10le",
-        odd_pixels="yuv422p10le",
-        deep_pixels="yuv422p10le",
-    ),
-    "ffv1": Codec(
-        "ffv1", None, {}, {"level": "3"}, odd_pixels="yuv444p", deep_pixels="yuv420p10le"
-    ),
-    "gif": Codec("gif", pixels="pal8", odd_pixels="pal8"),
-    "webp": Codec("libwebp_anim", None, {}, {"quality": "85"}),
-    "raw": Codec("rawvideo", odd_pixels="yuv444p"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A kind of file: FFmpeg's muxer, the codecs it can hold (the usual one first), its sound.
-
-    Args:
-        copies: audio codecs that go in as they are; None for whatever the muxer takes.
-        audio: encoder for any other; None for a container without sound.
-        clock: time base that it forces on its frames.
-    """
-
-    muxer: str
-    codecs: tuple[str, ...]
-    copies: frozenset[str] | None = frozenset()
-    audio: str | None = None
-    clock: Fraction | None = None
-    options: dict[str, str] = field(default_factory=dict)
-
-
-_NO_DICE = {"fflags": "+bitexact"}  # Matroska's names of tracks and files are drawn at random
-_FASTSTART = {"movflags": "+faststart"}
-# Stricter than the muxer, which puts Vorbis and PCM into MP4 where players do not look for them.
-_MP4_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"))
-_MOV_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"))
-
-CONTAINERS = {
-    ".mp4": Container("mp4", ("h264", "hevc", "av1", "vp9"), _MP4_SOUND, "aac", None, _FASTSTART),
-    ".m4v": Container("mp4", ("h264", "hevc"), _MP4_SOUND, "aac", None, _FASTSTART),
-    ".mov": Container("mov", ("h264", "hevc", "prores"), _MOV_SOUND, "aac", None, _FASTSTART),
-    ".mkv": Container(
-        "matroska",
-        ("h264", "hevc", "vp9", "av1", "prores", "ffv1"),
-        None,
-        "libopus",
-        options=_NO_DICE,
-    ),
-    ".webm": Container(
-        "webm", ("vp9", "av1"), frozenset(("opus", "vorbis")), "libopus", options=_NO_DICE
-    ),
-    ".gif": Container("gif", ("gif",), clock=_CENTISECOND, options={"loop": "0"}),
-    ".webp": Container("webp", ("webp",), clock=_MILLISECOND, options={"loop": "0"}),
-    ".y4m": Container("yuv4mpegpipe", ("raw",)),
-    ".nut": Container("nut", ("raw",), None, "pcm_s16le"),
-}
 
 
 class Writer(Protocol):
@@ -201,7 +67,7 @@ def check_target(
     if path.is_dir():
         raise OutputError(f"{path} is a folder: give the name of a file")
     if not still:
-        _codec(_container(path), path.name, settings)
+        codec_for(container_of(path), path.name, settings)
     check_place(path, source, overwrite=settings.overwrite)
 
 
@@ -221,38 +87,23 @@ def open_writer(target: Place, info: VideoInfo, settings: WriteSettings | None =
             _log.info("pictures hold no sound: it is left out")
         comment = info.metadata.get("comment")
         return SequenceWriter(os.fspath(target), settings, comment)  # type: ignore[arg-type]
+    warn_of_odd_sizes(target, info, settings)
     return VideoWriter(target, info, settings)
 
 
-def _container(path: Path) -> Container:
-    suffix = path.suffix.lower()
-    if suffix not in CONTAINERS:
-        if is_still(path):
-            raise OutputError(
-                f"{path} is a single picture: for a video give a pattern such as frames/%05d.png"
-            )
-        raise OutputError(
-            f"{path.name} has an unknown suffix: use one of {' '.join(CONTAINERS)}, or pictures "
-            "(frames/%05d.png)"
+def warn_of_odd_sizes(target: Place, info: VideoInfo, settings: WriteSettings) -> None:
+    """Say so where an odd size asks for what some players cannot show."""
+    if is_pipe(target) or not (info.width % 2 or info.height % 2):
+        return
+    path = Path(os.fspath(target))  # type: ignore[arg-type]
+    codec = codec_for(container_of(path), path.name, settings, deep=info.deep)
+    if codec.encoder != "rawvideo" and "444" in codec.pixels_for(info):
+        _log.info(
+            "%d×%d is odd: kept with full chroma (4:4:4), which some players cannot show; "
+            "an even --width and --height avoid it",
+            info.width,
+            info.height,
         )
-    return CONTAINERS[suffix]
-
-
-def _codec(
-    container: Container, name: str, settings: WriteSettings, *, deep: bool = False
-) -> Codec:
-    able = [name for name in container.codecs if not deep or CODECS[name].deep_pixels is not None]
-    if not able:
-        raise OutputError(f"{name} holds no HDR: write .mp4, .mov, .mkv or .webm, or no --keep-hdr")
-    chosen = settings.codec or able[0]
-    if chosen not in container.codecs:
-        raise OutputError(f"{name} cannot hold {chosen}: use {' or '.join(container.codecs)}")
-    if chosen not in able:
-        raise OutputError(f"{chosen} holds no HDR: use {' or '.join(able)}, or no --keep-hdr")
-    codec = CODECS[chosen]
-    if settings.crf is not None and codec.crf is None:
-        raise OutputError(f"{chosen} has no --crf: leave it out")
-    return codec
 
 
 @contextmanager
@@ -273,12 +124,24 @@ class VideoWriter:
         target: path whose suffix chooses the container, or a pipe.
         info: what the source says of size, rate, colour and sound.
         settings: codec and quality.
+        metadata: what else is said of it in the file, beside the source's title and the like.
+        container: kind of file, where the suffix does not say it.
+        draft: where it lies until it is whole; by default a hidden file beside the target.
 
     Raises:
         OutputError: it cannot be written there, or not as that.
     """
 
-    def __init__(self, target: Place, info: VideoInfo, settings: WriteSettings) -> None:
+    def __init__(
+        self,
+        target: Place,
+        info: VideoInfo,
+        settings: WriteSettings,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        container: Container | None = None,
+        draft: Draft | None = None,
+    ) -> None:
         self._info = info
         self._draft: Draft | None = None
         file: Any
@@ -287,8 +150,8 @@ class VideoWriter:
             file = sys.stdout.buffer if isinstance(target, (str, os.PathLike)) else target
         else:
             path = Path(os.fspath(target))  # type: ignore[arg-type]
-            self._name, self._container = str(path), _container(path)
-            self._draft = Draft(path, overwrite=settings.overwrite)
+            self._name, self._container = str(path), container or container_of(path)
+            self._draft = draft or Draft(path, overwrite=settings.overwrite)
             file = f"file:{self._draft.path}"
         self._depth = "rgb48le" if info.deep else "rgb24"
         self._curve = PqCurve(info.peak) if info.deep and info.colour.transfer == PQ else None
@@ -296,19 +159,20 @@ class VideoWriter:
         if self._container.muxer == "yuv4mpegpipe" and info.rate:
             self._base = 1 / info.rate  # it knows a rate, and no timestamps
         self._last: int | None = None
+        self._encoded = 0
         self._finished = False
         try:
-            self._codec = _codec(self._container, self._name, settings, deep=info.deep)
+            self._codec = codec_for(self._container, self._name, settings, deep=info.deep)
             with _as_output_error(self._name):
                 self._out = av.open(
                     file, "w", format=self._container.muxer, options=self._container.options
                 )
-                self._out.metadata.update(info.metadata)
+                self._out.metadata.update({**info.metadata, **(metadata or {})})
                 self._video = self._add_video(settings)
                 self._sound = self._add_sound()
                 self._graph = self._conversion()
         except BaseException:
-            self._discard()
+            self.discard()
             raise
 
     def __enter__(self) -> VideoWriter:
@@ -316,9 +180,10 @@ class VideoWriter:
 
     def __exit__(self, *_: object) -> None:
         if not self._finished:
-            self._discard()
+            self.discard()
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Remove what was not finished."""
         try:
             if hasattr(self, "_out"):
                 self._out.close()
@@ -338,16 +203,8 @@ class VideoWriter:
         stream = self._out.add_stream(codec.encoder, rate=info.rate, options=options)
         assert isinstance(stream, av.VideoStream)
         context = stream.codec_context
-        odd = info.width % 2 or info.height % 2
         context.width, context.height = info.width, info.height
         context.pix_fmt = codec.pixels_for(info)
-        if odd and "444" in context.pix_fmt and codec.encoder != "rawvideo":
-            _log.info(
-                "%d×%d is odd: kept with full chroma (4:4:4), which some players cannot show; "
-                "an even --width and --height avoid it",
-                info.width,
-                info.height,
-            )
         context.time_base = stream.time_base = self._base
         context.sample_aspect_ratio = info.sample_aspect_ratio
         colour = self._colour()
@@ -423,7 +280,18 @@ class VideoWriter:
             converted.color_range, converted.colorspace = colour.range, colour.matrix
             converted.color_primaries = colour.primaries
             converted.color_trc = colour.transfer
+            self._encoded += 1
             self._out.mux(self._video.encode(converted))
+
+    def write_encoded(self, packet: av.Packet[Any]) -> None:
+        """Write a picture that a writer of the same settings has encoded.
+
+        Args:
+            packet: its timestamps in ``packet.time_base``; H.264 and HEVC with start codes.
+        """
+        packet.stream = self._video
+        with _as_output_error(self._name):
+            self._out.mux(packet)
 
     def write_audio(self, packet: AudioPacket) -> None:
         """Copy or re-encode a packet of sound."""
@@ -435,7 +303,13 @@ class VideoWriter:
     def finish(self) -> None:
         """Complete the file and give it its name."""
         with _as_output_error(self._name):
-            self._out.mux(self._video.encode(None))
+            if self._encoded:
+                for packet in self._video.encode(None):
+                    if self._encoded <= 2:
+                        # x265 gives such short clips whatever time lies in memory. There is no
+                        # order of two but the one that they are shown in.
+                        packet.dts = packet.pts
+                    self._out.mux(packet)
             for track in self._sound:
                 if track is not None:
                     track.flush()
@@ -555,3 +429,18 @@ def _encoded_rate(encoder: str, layout: str, rate: int) -> int:
             context.open()
             return hertz
     raise ValueError(f"{encoder} does not take {layout} at {rate} Hz")
+
+
+def packet_order(path: Path) -> tuple[int, ...]:
+    """Tell which picture each packet of a video holds, in the order in which they are shown.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    with _as_output_error(str(path)), av.open(f"file:{path}") as video:
+        packets = video.demux(video.streams.video[0])
+        times = [packet.pts for packet in packets if packet.pts is not None]
+    ranks = [0] * len(times)
+    for rank, place in enumerate(sorted(range(len(times)), key=times.__getitem__)):
+        ranks[place] = rank
+    return tuple(ranks)

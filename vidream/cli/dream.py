@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vidream.cli.options import Grouped, GroupedCommand, option_for, unset, with_options
-from vidream.cli.terminal import Progress, fail, messages, status, stoppable
+from vidream.cli.terminal import Progress, fail, messages, notes, status, stoppable
 from vidream.errors import SettingsError, VidreamError
 from vidream.presets import DEFAULT, OCTAVE_FILM, PRESETS, THINGS, preset_settings
 from vidream.settings import (
@@ -132,15 +132,20 @@ def dream(
     film: of its dream growing octave by octave or, with --zoom, of an endless zoom into it.
     """
     from vidream.films import usual_preset  # noqa: PLC0415  (as below)
-    from vidream.pipeline import dream_video  # noqa: PLC0415  (torch is slow to import)
+    from vidream.pipeline import check_resume, dream_video  # noqa: PLC0415  (torch is slow)
 
     given = {name: value for name, value in options.items() if not unset(value)}
     try:
         preset = preset or usual_preset(source, target, **given)
         settings = preset_settings(preset, **given)
+        check_resume(source, target, settings)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    with stoppable(), messages(quiet, verbose), Progress(hidden=quiet) as progress:
+    with (
+        stoppable() as stopping,
+        messages(quiet, verbose),
+        Progress(hidden=quiet, stopping=stopping) as progress,
+    ):
         try:
             dream_video(
                 source,
@@ -149,11 +154,12 @@ def dream(
                 progress=progress,
                 on_download=progress.download,
                 on_step=progress.step,
+                on_join=progress.join,
             )
         except VidreamError as error:
             progress.close()
             fail(error)
         except KeyboardInterrupt as stop:
             progress.close()
-            click.echo(f"vidream: {progress.how_far(target)}", err=True)
+            click.echo(f"vidream: {progress.how_far(target, notes(stop))}", err=True)
             sys.exit(status(stop))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,32 +16,64 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from vidream.errors import VidreamError
 
-_ENDINGS = ("SIGTERM", "SIGHUP")  # the latter is unknown to Windows
+_ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is unknown to Windows
 
 
 class Stopped(KeyboardInterrupt):
-    """The program was asked to end by another signal than that of Ctrl-C."""
+    """The program was asked to end by a signal, that of Ctrl-C or another."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
 
 
+class Stopping:
+    """What becomes of a wish to end: while frames are made it waits for the one that is being made.
+
+    A second one does not wait.
+    """
+
+    def __init__(self) -> None:
+        self.patient = False
+        self._asked: int | None = None
+
+    def ask(self, number: int, _: object) -> None:
+        """Take a signal.
+
+        Raises:
+            Stopped: there is nothing to wait for, or it is the second one.
+        """
+        if not self.patient or self._asked is not None:
+            raise Stopped(number)
+        self._asked = number
+        if sys.stderr.isatty():
+            # The signal may have come in the middle of another line.
+            os.write(2, b"\nvidream: stopping after this frame; once more: at once\n")
+
+    def heed(self) -> None:
+        """Do what was asked for, for this is a good moment; wait for the next such moment later on.
+
+        Raises:
+            Stopped: it was.
+        """
+        self.patient = True
+        if self._asked is not None:
+            number, self._asked = self._asked, None
+            raise Stopped(number)
+
+
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Let the signals that ask a program to end do as Ctrl-C does: no draft is left behind."""
-
-    def stop(number: int, _: object) -> None:
-        raise Stopped(number)
-
+def stoppable() -> Iterator[Stopping]:
+    """Let the signals that ask a program to end leave things in order."""
+    stopping = Stopping()
     before: dict[int, Any] = {}
     for name in _ENDINGS:
         number = getattr(signal, name, None)
         # Under nohup a closed terminal is to be ignored.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, stop)
+            before[number] = signal.signal(number, stopping.ask)
     try:
-        yield
+        yield stopping
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -51,10 +84,16 @@ def status(stop: KeyboardInterrupt) -> int:
     return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
 
 
+def notes(stop: KeyboardInterrupt) -> list[str]:
+    """Give what a run that was stopped says itself."""
+    return getattr(stop, "__notes__", [])
+
+
 class Progress:
     """The progress bar: frames, frames a second and time left; silent off a terminal."""
 
-    def __init__(self, *, hidden: bool) -> None:
+    def __init__(self, *, hidden: bool, stopping: Stopping | None = None) -> None:
+        self._stopping = stopping
         self._disable = True if hidden else None  # None: silent when not a terminal
         self._bar: Any = None
         self._stepping = False
@@ -69,17 +108,32 @@ class Progress:
 
     def __call__(self, report: Any) -> None:
         """Count a frame that has been dreamed."""
+        if self._bar is None:
+            self.done = report.index  # an earlier run may have dreamed some
         self.count(report.expected)
+        self._heed()
+
+    def join(self, so_far: int, total: int) -> None:
+        """Show how much of the output is put together."""
+        if so_far == 1:
+            self._open(total, "frame", desc="joining", leave=False)
+        self._bar.update(1)
+        self._heed()
+
+    def _heed(self) -> None:
+        if self._stopping is not None:
+            self._stopping.heed()
 
     def count(self, expected: int | None) -> None:
         """Count a frame, of so many if that is known."""
+        before = self.done
         self.done += 1
         self.expected = expected
         if self._stepping:
             self._bar.set_description_str(f"frame {self.done} of {expected} ", refresh=False)
             return
-        if self.done == 1:
-            self._open(expected, "frame")
+        if self._bar is None:
+            self._open(expected, "frame", initial=before)
         self._bar.update(1)
 
     def step(self, so_far: int, total: int) -> None:
@@ -109,12 +163,19 @@ class Progress:
             self._bar.close()
             self._bar = None
 
-    def how_far(self, target: str) -> str:
-        """Say what an interrupted run has left."""
-        if not self.done:
+    def how_far(self, target: str, notes: Sequence[str] = ()) -> str:
+        """Say what an interrupted run has left.
+
+        Args:
+            target: what it was making.
+            notes: what it says itself, where the target is not there yet.
+        """
+        if not self.done and not notes:
             return "stopped before the first frame; nothing was written"
         of = f" of {self.expected}" if self.expected else ""
-        return f"stopped after {self.done}{of} frames; {target} holds what was dreamed so far"
+        left = notes or [f"{target} holds what was dreamed so far"]
+        after = f" after {self.done}{of} frames" if self.done else ""
+        return "; ".join((f"stopped{after}", *left))
 
 
 @contextmanager

@@ -120,3 +120,11 @@ class WriteSettings(Validated):
     )
     format: str = option("y4m", "What is written to a pipe (-o -).", choices=("y4m", "nut"))
     overwrite: bool = option(False, "Replace the output if it is there.", common=True)
+    resume: bool = option(
+        False,
+        "Go on where a run that was cut short stopped; from the beginning if there is none.",
+        common=True,
+    )
+    keep_work: bool = option(
+        False, "Keep the work folder, .TARGET.vidream, when the output is whole."
+    )

@@ -1,0 +1,95 @@
+"""What a run depends on: its source, its settings, and the programs that make it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import Field, fields, is_dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vidream.dreamer import choose_device, choose_precision
+from vidream.media import Place
+from vidream.settings import Settings, StyleTerm, option_of
+
+Fingerprint = dict[str, Any]
+"""Names, and plain values that JSON can hold."""
+
+_PIECE = 2**20  # bytes read of a file's beginning, middle and end
+_FILE = re.compile(r"\d+ bytes, |not to be read")  # how files are told apart
+_IDLE = ("overwrite", "resume", "keep_work", "format")  # settings that no frame depends on
+_PROGRAMS = ("vidream", "torch", "av")
+
+
+def fingerprint(source: Place, settings: Settings) -> Fingerprint:
+    """Describe a run so that one that was cut short can be told from another.
+
+    Files are known by their content, not by their name. The networks' own weights are not in it:
+    they are checked against hashes that this version of the program knows.
+    """
+    device = choose_device(settings.dream.device)
+    found: Fingerprint = {f"version of {program}": version(program) for program in _PROGRAMS}
+    found["source"] = identity(os.fspath(source))  # type: ignore[arg-type]
+    found["effect"] = settings.effect
+    for part in fields(settings):
+        group = getattr(settings, part.name)
+        for setting in fields(group) if is_dataclass(group) else ():
+            if setting.name not in _IDLE:
+                found[setting.name] = _plain(setting, getattr(group, setting.name))
+    found["device"] = str(device)
+    precision = choose_precision(settings.dream.precision, device)
+    found["precision"] = str(precision).removeprefix("torch.")
+    return found
+
+
+def identity(name: str) -> str:
+    """Tell a file from others by its size, its beginning, its middle and its end."""
+    path = Path(name).expanduser()
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest = hashlib.sha256()
+            for start in (0, max(0, size // 2 - _PIECE // 2), max(0, size - _PIECE)):
+                file.seek(start)
+                digest.update(file.read(_PIECE))
+    except OSError:
+        return "not to be read"  # who wants to read it will say so
+    return f"{size} bytes, {digest.hexdigest()}"
+
+
+def _plain(setting: Field[Any], value: Any) -> Any:
+    """Give a value as JSON holds it; of files what tells them from others."""
+    if isinstance(value, tuple):
+        return [_plain(setting, item) for item in value]
+    if isinstance(value, StyleTerm):
+        return [identity(value.path), value.weight]
+    if isinstance(value, str) and value != "source" and _names_file(setting):
+        return identity(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
+
+
+def _names_file(setting: Field[Any]) -> bool:
+    return "FILE" in (option_of(setting).metavar or "")
+
+
+def difference(before: Fingerprint, now: Fingerprint) -> str:
+    """Say how two runs differ, in half a line; empty if they do not."""
+    names = [n for n in dict.fromkeys([*before, *now]) if before.get(n) != now.get(n)]
+    if not names:
+        return ""
+    if "source" in names:
+        return "the source has changed"
+    name = names[0]
+    said = name.replace("_", "-")
+    values = before.get(name), now.get(name)
+    if any(isinstance(value, list) or _FILE.match(str(value)) for value in values):
+        return f"{said} has changed"
+    return f"{said} was {_said(values[0])} and is {_said(values[1])}"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "unset" if value is None else f"{value}"
