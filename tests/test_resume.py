@@ -306,6 +306,16 @@ def test_a_full_disk_is_said_and_gone_on_from(moving, tmp_path, monkeypatch):
     assert target.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
+def test_a_disk_without_room_for_pictures_is_enough(moving, tmp_path, monkeypatch):
+    """What is encoded takes less: where nothing relies on the pictures it goes on without them."""
+
+    def full(self, frame):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vidream.work.spool.Spool.append", full)
+    assert same_after(moving, tmp_path, ".mp4", NONE, 7)
+
+
 def test_an_error_in_the_middle_keeps_what_is_done(moving, tmp_path, monkeypatch):
     real = "vidream.effects.none.PassThrough.process"
 

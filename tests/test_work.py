@@ -140,6 +140,21 @@ def test_a_spool_gives_back_whole_frames(tmp_path_factory, times, lost):
         )
 
 
+def test_a_spool_keeps_sixteen_bits(tmp_path):
+    frame = Frame(textured(8, 9).astype(np.uint16) * 257, 0)
+    spool = Spool(tmp_path / "a.frames")
+    spool.append(frame)
+    spool.close()
+    (back,) = read_spool(spool.path, 0, 1)
+    assert back.deep
+    assert np.array_equal(back.image, frame.image)
+    point = Point(1, picture=frame.image)
+    checkpoint.save(point, tmp_path / "state.pt")
+    loaded = checkpoint.load(tmp_path / "state.pt", "cpu").picture
+    assert loaded.dtype == np.uint16
+    assert np.array_equal(loaded, frame.image)
+
+
 def test_a_spool_is_cut_off_where_one_goes_on(tmp_path):
     frames = [Frame(textured(8, 9, k), k, k) for k in range(4)]
     spool = Spool(tmp_path / "a.frames")
@@ -185,6 +200,14 @@ def test_a_file_is_known_by_its_content(tmp_path):
         changed[place] = 1
         other.write_bytes(changed)
         assert identity(str(one)) != identity(str(other))
+
+
+def test_a_folder_is_known_by_the_files_in_it(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"one")
+    before = identity(str(tmp_path))
+    assert identity(str(tmp_path)) == before
+    (tmp_path / "b.png").write_bytes(b"two")
+    assert identity(str(tmp_path)) != before
 
 
 def test_settings_that_shape_nothing_are_not_in_a_fingerprint(clip):

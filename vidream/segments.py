@@ -148,7 +148,7 @@ class SegmentRecorder:
                     self._boundary = point
                     if self._pace.due(0.2):
                         self._save(point)
-                elif self._pace.due():
+                elif self._spooled and self._pace.due():
                     self._save(point)
         except BaseException:
             self._broken = True
@@ -167,7 +167,7 @@ class SegmentRecorder:
         piece = self._open
         piece.frames += 1
         if not again:
-            piece.spool.append(frame)
+            self._spool(piece, frame)
         pts = round(frame.pts * frame.time_base / self.base)
         if self._last is not None and pts <= self._last:
             return  # it falls on its neighbour's tick
@@ -176,6 +176,23 @@ class SegmentRecorder:
         piece.times.append((pts, duration))
         since = pts - piece.times[0][0]
         self._writer(piece).write(Frame(frame.image, frame.index, since, self.base, duration))
+
+    def _spool(self, piece: _Open, frame: Frame) -> None:
+        """Keep a picture; where there is no room go on without, if nobody relies on it yet."""
+        if piece.spool is None:
+            return
+        try:
+            piece.spool.append(frame)
+        except OSError:
+            if self._work.point.frames > piece.number * self._length:
+                raise
+            piece.spool.discard()
+            piece.spool = None
+
+    @property
+    def _spooled(self) -> bool:
+        """Whether all pictures of the open segment are there, so that it can be gone on with."""
+        return self._open is not None and self._open.spool is not None
 
     def _writer(self, piece: _Open) -> VideoWriter:
         if piece.writer is None:
@@ -197,7 +214,8 @@ class SegmentRecorder:
             order = packet_order(self._path(piece.number, self._suffix))
             if sorted(order) != list(range(len(piece.times))):
                 raise OutputError(f"segment {piece.number + 1} of {self._work.path} is damaged")
-        piece.spool.close()
+        if piece.spool is not None:
+            piece.spool.close()
         self._open = None
         self.segments.append(
             Segment(piece.number, piece.frames, tuple(piece.times), self.base, order)
@@ -219,7 +237,7 @@ class SegmentRecorder:
         self._work.note([segment.noted() for segment in fresh])
         self._noted = len(self.segments)
         if point is not None and point.frames > self._work.point.frames:
-            if self._open is not None:
+            if self._open is not None and self._open.spool is not None:
                 self._open.spool.sync()
             self._work.save(point)
 
@@ -246,7 +264,7 @@ class SegmentRecorder:
     def _kept(self) -> int:
         """Frames whose pictures are there."""
         kept = sum(segment.frames for segment in self.segments)
-        if self._open is not None and not self._broken:
+        if self._open is not None and self._spooled and not self._broken:
             kept += self._open.frames
         return kept
 
@@ -278,7 +296,8 @@ class _Open:
     """The segment that is being made."""
 
     def __init__(self, number: int, spool: Spool) -> None:
-        self.number, self.spool = number, spool
+        self.number = number
+        self.spool: Spool | None = spool
         self.frames = 0
         self.times: list[tuple[int, int]] = []
         self.writer: VideoWriter | None = None
@@ -286,4 +305,5 @@ class _Open:
     def abandon(self) -> None:
         if self.writer is not None:
             self.writer.discard()
-        self.spool.close()
+        if self.spool is not None:
+            self.spool.close()

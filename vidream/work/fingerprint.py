@@ -45,8 +45,15 @@ def fingerprint(source: Place, settings: Settings) -> Fingerprint:
 
 
 def identity(name: str) -> str:
-    """Tell a file from others by its size, its beginning, its middle and its end."""
+    """Tell a file from others by its size, its beginning, its middle and its end.
+
+    A folder is told by the files in it.
+    """
     path = Path(name).expanduser()
+    if path.is_dir():
+        inside = (file for file in sorted(path.iterdir()) if file.is_file())
+        lines = "".join(f"{file.name} {identity(str(file))}\n" for file in inside)
+        return f"{len(lines)} bytes, {hashlib.sha256(lines.encode()).hexdigest()}"
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -71,7 +78,8 @@ def _plain(setting: Field[Any], value: Any) -> Any:
 
 
 def _names_file(setting: Field[Any]) -> bool:
-    return "FILE" in (option_of(setting).metavar or "")
+    metavar = option_of(setting).metavar or ""
+    return "FILE" in metavar or metavar == "PATH"
 
 
 def difference(before: Fingerprint, now: Fingerprint) -> str:

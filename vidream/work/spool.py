@@ -49,6 +49,12 @@ class Spool:
         self._file.flush()
         os.fsync(self._file.fileno())
 
+    def discard(self) -> None:
+        """Remove it."""
+        self.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
     def close(self) -> None:
         """Close the file; what does not fit on the disk any more is lost."""
         with contextlib.suppress(OSError):
