@@ -93,8 +93,8 @@ class _Times:
         self._place += 1
         if back >= 0:
             return shown[back]
-        step = (shown[min(self._delay, len(shown) - 1)] - shown[0]) // max(1, self._delay)
-        return shown[0] + back * max(1, step)
+        # No sooner before it is shown than the first: MP4 puts the beginning where that is least.
+        return shown[self._place - 1] - (shown[min(self._delay, len(shown) - 1)] - shown[0])
 
 
 def _packets(path: Path, segment: Segment, times: _Times) -> Iterator[av.Packet[Any]]:
