@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -39,7 +39,7 @@ from vidream.motion import Motion, MotionTracker, Trail
 from vidream.presets import preset_settings
 from vidream.processors import Processor, check_tunable, load_processor, tuned, weights_of
 from vidream.queues import Behind, ahead, queue_depth
-from vidream.reader import open_reader
+from vidream.reader import is_live, open_reader
 from vidream.record import Record
 from vidream.recording import Dreamed, FrameReport, Progress, Recording, SoundUntil
 from vidream.settings import DreamSettings, FinishSettings, Settings
@@ -225,8 +225,8 @@ def dream_video(
     timeline = open_timeline(asked, None if filmed else source)
     if filmed:
         return _film(source, target, asked, timeline, progress, on_download, on_step)
-    if is_pipe(source) or is_pipe(target):
-        return _dream_pipe(source, target, asked, timeline, progress, on_download)
+    if is_live(source) or is_pipe(target):
+        return _dream_live(source, target, asked, timeline, progress, on_download)
     return _dream_file(source, target, asked, timeline, progress, on_download, on_join)
 
 
@@ -238,13 +238,15 @@ def check_resume(source: Place, target: Place, settings: Settings) -> None:
     """
     if not settings.write.resume:
         return
-    if is_pipe(source) or is_pipe(target):
-        raise SettingsError("a pipe cannot be gone on with: leave resume out, or name files")
+    if is_live(source) or is_pipe(target):
+        raise SettingsError(
+            "a pipe or a camera cannot be gone on with: leave resume out, or name files"
+        )
     if makes_film(source, target, settings.film):
         raise SettingsError("a film of a still is made in one go: leave resume out")
 
 
-def _dream_pipe(
+def _dream_live(
     source: Place,
     target: Place,
     asked: Settings,
@@ -265,14 +267,24 @@ def _dream_pipe(
             sound = Soundtrack(settings.read.audio, settings.read.start)
             stack.enter_context(sound)
             info, items = sound.on(info), sound.among(items)
+        stack.enter_context(_locked(source, target, asked))
         writer = stack.enter_context(open_writer(target, info, settings.write))
         output = Behind(_put_on(writer), queue_depth(info.width, info.height))
         stack.enter_context(output)
-        dreams = _render(items, info, processor, finish, timeline, heard=output.put)
+        dreams = _render(
+            items, info, processor, finish, timeline, heard=output.put, interrupt=reader.interrupt
+        )
         stack.enter_context(closing(dreams))
-        stack.callback(reader.interrupt)  # whoever reads may wait for what does not come
         pairs = ((frame, report) for frame, report, _ in dreams)
         return _write_out(pairs, output, writer, progress)
+
+
+def _locked(source: Place, target: Place, settings: Settings) -> AbstractContextManager[object]:
+    """Keep other runs from a target that is made in one go: of what is open, only its lock."""
+    if is_pipe(target):
+        return nullcontext()
+    place = Path(os.fspath(target))  # type: ignore[arg-type]
+    return open_work(place, fingerprint(source, settings), settings.write)
 
 
 def _dream_file(
@@ -392,9 +404,7 @@ def _film(
         if settings.read.audio is not None:
             sound = stack.enter_context(Soundtrack(settings.read.audio))
             info, items = sound.on(info), sound.among(frames)
-        if not is_pipe(target):  # for its lock: a film is made in one go
-            place = Path(os.fspath(target))  # type: ignore[arg-type]
-            stack.enter_context(open_work(place, fingerprint(source, asked), settings.write))
+        stack.enter_context(_locked(source, target, asked))
         writer = stack.enter_context(open_writer(target, info, settings.write))
         output = stack.enter_context(Behind(_put_on(writer), depth))
         pictures = _pictures(items, output.put)
@@ -420,12 +430,23 @@ def _render(
     *,
     point: Point | None = None,
     heard: Callable[[AudioPacket], None] | None = None,
+    interrupt: Callable[[], None] | None = None,
 ) -> Generator[Dreamed]:
-    """Run the loop, its parts side by side; ``heard`` takes the packets of sound."""
+    """Run the loop, its parts side by side.
+
+    ``heard`` takes the packets of sound. At the end ``interrupt`` is called: whoever reads may be
+    waiting for what does not come.
+    """
     trail = point.trail if point is not None else None
     tracker = make_tracker(timeline.settings.dream, processor, trail=trail)
     depth = queue_depth(info.width, info.height)
-    with ahead(items, depth) as read, _followed(read, tracker, depth) as followed:
+    with (
+        ahead(items, depth) as read,
+        _followed(read, tracker, depth) as followed,
+        ExitStack() as last,
+    ):
+        if interrupt is not None:
+            last.callback(interrupt)
         pictures = _pictures(followed, heard)
         yield from _dream(pictures, timeline, processor, None, finish, info.frames, point)
 

@@ -133,6 +133,7 @@ def dream(
     """
     from vidream.films import usual_preset  # noqa: PLC0415  (as below)
     from vidream.pipeline import check_resume, dream_video  # noqa: PLC0415  (torch is slow)
+    from vidream.reader import is_live  # noqa: PLC0415
 
     given = {name: value for name, value in options.items() if not unset(value)}
     try:
@@ -142,7 +143,7 @@ def dream(
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
     with (
-        stoppable() as stopping,
+        stoppable(waits=not is_live(source)) as stopping,
         messages(quiet, verbose),
         Progress(hidden=quiet, stopping=stopping) as progress,
     ):

@@ -31,10 +31,13 @@ class Stopping:
     """What becomes of a wish to end: while frames are made it waits for the one that is being made.
 
     A second one does not wait.
+
+    Args:
+        waits: False where the next frame may never come.
     """
 
-    def __init__(self) -> None:
-        self.patient = False
+    def __init__(self, *, waits: bool = True) -> None:
+        self.patient, self._waits = False, waits
         self._asked: int | None = None
 
     def ask(self, number: int, _: object) -> None:
@@ -56,16 +59,16 @@ class Stopping:
         Raises:
             Stopped: it was.
         """
-        self.patient = True
+        self.patient = self._waits
         if self._asked is not None:
             number, self._asked = self._asked, None
             raise Stopped(number)
 
 
 @contextmanager
-def stoppable() -> Iterator[Stopping]:
-    """Let the signals that ask a program to end leave things in order."""
-    stopping = Stopping()
+def stoppable(*, waits: bool = True) -> Iterator[Stopping]:
+    """Let the signals that ask a program to end leave things in order; see :class:`Stopping`."""
+    stopping = Stopping(waits=waits)
     before: dict[int, Any] = {}
     for name in _ENDINGS:
         number = getattr(signal, name, None)

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vidream.media import Place, is_pipe
 
@@ -50,5 +51,8 @@ def camera_of(name: str, system: str = sys.platform) -> Camera | None:
 
 
 def is_live(place: Place) -> bool:
-    """Whether a source cannot be read a second time: a pipe, a stream or a camera."""
-    return is_pipe(place) or camera_of(os.fspath(place)) is not None  # type: ignore[arg-type]
+    """Whether a source cannot be read a second time: a pipe, with a name or none, or a camera."""
+    if is_pipe(place):
+        return True
+    name = os.fspath(place)  # type: ignore[arg-type]
+    return camera_of(name) is not None or Path(name).is_fifo()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vidream.dreamer import choose_device, choose_precision
-from vidream.media import Place
+from vidream.media import Place, is_pipe
 from vidream.settings import Settings, StyleTerm, option_of
 
 Fingerprint = dict[str, Any]
@@ -31,7 +31,8 @@ def fingerprint(source: Place, settings: Settings) -> Fingerprint:
     """
     device = choose_device(settings.dream.device)
     found: Fingerprint = {f"version of {program}": version(program) for program in _PROGRAMS}
-    found["source"] = identity(os.fspath(source))  # type: ignore[arg-type]
+    if not is_pipe(source):
+        found["source"] = identity(os.fspath(source))  # type: ignore[arg-type]
     found["effect"] = settings.effect
     for part in fields(settings):
         group = getattr(settings, part.name)
@@ -47,13 +48,15 @@ def fingerprint(source: Place, settings: Settings) -> Fingerprint:
 def identity(name: str) -> str:
     """Tell a file from others by its size, its beginning, its middle and its end.
 
-    A folder is told by the files in it.
+    A folder is told by the files in it. What is no file, as a camera or a pipe, is not opened.
     """
     path = Path(name).expanduser()
     if path.is_dir():
         inside = (file for file in sorted(path.iterdir()) if file.is_file())
         lines = "".join(f"{file.name} {identity(str(file))}\n" for file in inside)
         return f"{len(lines)} bytes, {hashlib.sha256(lines.encode()).hexdigest()}"
+    if not path.is_file():
+        return "not to be read"  # who wants to read it will say so
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -62,7 +65,7 @@ def identity(name: str) -> str:
                 file.seek(start)
                 digest.update(file.read(_PIECE))
     except OSError:
-        return "not to be read"  # who wants to read it will say so
+        return "not to be read"
     return f"{size} bytes, {digest.hexdigest()}"
 
 
