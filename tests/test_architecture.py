@@ -19,7 +19,7 @@ ORDER = [
     "camera", "transforms", "scenes", "motion", "networks", "survey", "aims", "dreamer",
     "deepening", "presets", "temporal", "work", "effects", "processors", "noise", "zoom", "films",
     "record", "writer", "recorder", "segments", "joining", "companion", "masks", "finish",
-    "recording", "pipeline", "measure", "plot", "cli", "__main__",
+    "recording", "guides", "loop", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -19,10 +19,14 @@ def drawn(*shape, seed=0):
 
 
 def matched(activation, guide):
-    """The published definition, in NumPy: the product of each cell with its best match."""
+    """The published definition, in NumPy: the product of each cell with its best match.
+
+    Over the mean length of what a guide's cells hold.
+    """
     batch, channels, height, width = activation.shape
     result = np.zeros((batch, 1, height, width))
     columns = guide.reshape(channels, -1)
+    columns = columns / np.linalg.norm(columns, axis=0).mean()
     for b, y, x in np.ndindex(batch, height, width):
         result[b, 0, y, x] = (activation[b, :, y, x] @ columns).max() / channels
     return result

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from vidream.films import film_frames
     from vidream.finish import Finish
     from vidream.frames import Frame
-    from vidream.pipeline import dream_frames, dream_video
+    from vidream.loop import dream_frames
+    from vidream.pipeline import dream_video
     from vidream.presets import preset_settings
     from vidream.recording import FrameReport
     from vidream.settings import (

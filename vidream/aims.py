@@ -10,10 +10,11 @@ from torch import Tensor
 
 from vidream import objectives
 from vidream.errors import SettingsError
-from vidream.frames import to_tensor
+from vidream.frames import Picture, to_tensor
 from vidream.likeness import MOMENTS, STATISTICS, Likeness
 from vidream.networks import Network, NetworkSpec, class_terms
 from vidream.objectives import Guide, Measure, Objective
+from vidream.octaves import resize
 from vidream.settings import DreamSettings, LayerTerm, ReadSettings, StyleSettings
 from vidream.stills import read_still
 from vidream.styles import read_style
@@ -68,27 +69,45 @@ def make_aim(dream: DreamSettings, style: StyleSettings, network: Network) -> Ob
         SettingsError: a guide is too small, or nothing is there to grow.
     """
     grown = _grown(dream, network)
-    likenesses: tuple[Likeness, ...] = ()
-    measures: tuple[Measure, ...] = ()
-    if dream.guide is not None:
-        seen = _look(_guide(dream.guide, network), grown, network)
-        if dream.guide_by == "statistics":
-            likenesses = tuple(
-                Likeness.to(t, MOMENTS, [a], [1.0]) for t, a in zip(grown, seen, strict=True)
-            )
-            grown = ()
-        else:
-            measures = tuple(Guide.of(activation) for activation in seen)
-    elif grown:
-        measures = (_MEASURES[dream.objective],) * len(grown)
-    likenesses += _style(style, network)
     classes = class_terms(network.spec, dream.classes)
-    measures += (objectives.logit,) * len(classes)
-    grown += classes
-    if not grown and not likenesses:
-        raise SettingsError("nothing is there to grow: give a --style, or another --objective")
+    likenesses = _style(style, network)
     content = _known(_content_layers(dream, network.spec), network)
-    return Objective(grown, measures, likenesses, content, dream.total_variation)
+    measures = (_MEASURES.get(dream.objective, objectives.energy),) * len(grown)
+    measures += (objectives.logit,) * len(classes)
+    if not grown and not classes and not likenesses:
+        raise SettingsError("nothing is there to grow: give a --style, or another --objective")
+    aim = Objective((*grown, *classes), measures, likenesses, content, dream.total_variation)
+    if dream.guide is None:
+        return aim
+    picture = read_still(dream.guide, ReadSettings(max_side=_GUIDE_SIDE)).image
+    return guided(aim, picture, dream, network)
+
+
+def guided(aim: Objective, picture: Picture, dream: DreamSettings, network: Network) -> Objective:
+    """Let a picture guide what grows.
+
+    Args:
+        aim: of :func:`make_aim`, without a guide.
+        picture: uint8 ``[H, W, 3]`` RGB; a larger one is looked at smaller.
+        dream: says how.
+        network: sees it.
+
+    Raises:
+        SettingsError: the picture is too small.
+    """
+    count = len(aim.terms) - len(dream.classes)
+    grown = aim.terms[:count]
+    seen = _look(_fitted(picture, network), grown, network)
+    if dream.guide_by == "match":
+        measures = tuple(Guide.of(activation) for activation in seen)
+        return replace(aim, measures=measures + aim.measures[count:])
+    likenesses = (Likeness.to(t, MOMENTS, [a], [1.0]) for t, a in zip(grown, seen, strict=True))
+    return replace(
+        aim,
+        terms=aim.terms[count:],
+        measures=aim.measures[count:],
+        likenesses=(*likenesses, *aim.likenesses),
+    )
 
 
 def _grown(dream: DreamSettings, network: Network) -> tuple[LayerTerm, ...]:
@@ -115,16 +134,17 @@ def _look(picture: Tensor, terms: Sequence[LayerTerm], network: Network) -> list
     return [objectives.features(seen[term.layer], term.channel) for term in terms]
 
 
-def _guide(name: str, network: Network) -> Tensor:
-    """Give the picture that guides the dream, ``[1, 3, H, W]``."""
-    picture = read_still(name, ReadSettings(max_side=_GUIDE_SIDE)).image
-    least = network.minimum_side
-    if min(picture.shape[:2]) < least:
+def _fitted(picture: Picture, network: Network) -> Tensor:
+    """Give a guide at the size that it is looked at, ``[1, 3, H, W]``."""
+    least, size = network.minimum_side, picture.shape[:2]
+    if min(size) < least:
         raise SettingsError(
-            f"the guide {name} is {picture.shape[1]}×{picture.shape[0]}: it takes "
-            f"{least} pixels each way to see anything in it"
+            f"the guide is {size[1]}×{size[0]}: it takes {least} pixels each way to see anything "
+            "in it"
         )
-    return to_tensor(picture)
+    scale = min(1.0, _GUIDE_SIDE / max(size))
+    height, width = (max(least, round(side * scale)) for side in size)
+    return resize(to_tensor(picture), (height, width))
 
 
 def _style(style: StyleSettings, network: Network) -> tuple[Likeness, ...]:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from vidream import octaves
-from vidream.aims import layers_to_load, make_aim
+from vidream.aims import guided, layers_to_load, make_aim
 from vidream.allocator import keep_freed_memory
 from vidream.errors import DeviceError
+from vidream.frames import Picture
 from vidream.networks import Network, find_network, load_network
 from vidream.octaves import Size
 from vidream.settings import DreamSettings, StyleSettings
@@ -101,6 +102,17 @@ class Dreamer:
         """Give one with other settings of those that may change over time, on the same network."""
         other = copy(self)
         other.settings = settings
+        return other
+
+    def guided(self, picture: Picture) -> Dreamer:
+        """Give one that is guided by a uint8 ``[H, W, 3]`` RGB picture, on the same network.
+
+        Raises:
+            SettingsError: the picture is too small.
+        """
+        other = copy(self)
+        other.aim = guided(self.aim, picture, self.settings, self.network)
+        other._surveyor = self._surveyor.aimed(other.aim)
         return other
 
     def objective(self, image: Tensor) -> Tensor:

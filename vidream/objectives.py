@@ -22,6 +22,7 @@ Measure = Callable[[Tensor], Tensor]
 
 _AT_ONCE = 4096  # cells that are matched with a guide at once
 _GUIDE_CELLS = 2048  # of a guide that are matched at most
+_TINY = 1e-12
 _ALIKE = 1e-6  # a loss that is as good as none
 
 
@@ -59,7 +60,9 @@ class Guide:
         """Take the guide's own activations, ``[1, C, h, w]``; a regular part of very many."""
         features = activation[0].detach().flatten(1)
         every = -(-features.shape[1] // _GUIDE_CELLS)
-        return cls(features[:, ::every].contiguous())
+        features = features[:, ::every]
+        # By their mean length: one guide shall pull no harder than another.
+        return cls((features / features.norm(dim=0).mean().clamp_min(_TINY)).contiguous())
 
     def __call__(self, activation: Tensor) -> Tensor:
         """Give the products of ``[B, C, h, w]`` activations with their best matches."""

@@ -1,14 +1,13 @@
-"""The frame loop: reader → start image → processor → finish → writer, overlapping each other."""
+"""From a source to a target: reader → frame loop → writer, for clips, pipes, stills and films."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from vidream.dreamer import choose_device
 from vidream.errors import InputError, SettingsError
@@ -22,161 +21,30 @@ from vidream.films import (
     usual_preset,
 )
 from vidream.finish import Finish
-from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import (
-    DeepPicture,
     Frame,
-    Picture,
-    to_deep_picture,
     to_eight_bits,
-    to_picture,
-    to_tensor,
 )
+from vidream.guides import GuideVideo, is_moving
 from vidream.joining import OnJoin
+from vidream.loop import dream_frames, frame_loop, pictures_of
 from vidream.media import AudioPacket, Place, VideoInfo, is_pipe
 from vidream.memory import check_frames
-from vidream.motion import Motion, MotionTracker, Trail
 from vidream.presets import preset_settings
-from vidream.processors import Processor, check_tunable, load_processor, tuned, weights_of
-from vidream.queues import Behind, ahead, queue_depth
+from vidream.processors import Processor, check_tunable, load_processor, weights_of
+from vidream.queues import Behind, queue_depth
 from vidream.reader import is_live, open_reader
 from vidream.record import Record
-from vidream.recording import Dreamed, FrameReport, Progress, Recording, SoundUntil
+from vidream.recording import FrameReport, Progress, Recording, SoundUntil
 from vidream.settings import DreamSettings, FinishSettings, Settings
 from vidream.soundtrack import Soundtrack
 from vidream.stills import write_still
 from vidream.survey import Room
-from vidream.temporal import Carrier, MotionCarrier, remember
-from vidream.timeline import Clock, Timeline, open_timeline, peaked
-from vidream.work import Point, fingerprint, open_work
+from vidream.timeline import Timeline, open_timeline, peaked
+from vidream.work import fingerprint, open_work
 from vidream.writer import Writer, check_target, open_writer
 
-T = TypeVar("T")
-
-Followed = tuple[Frame, Motion, Trail | None]
-"""A frame, what is known of it from those before it, and what later ones will be known by."""
-
-SPARE_CORE = (os.cpu_count() or 1) > 2
-"""Whether motion is followed beside the dreamer: on two cores that only takes turns with it."""
-
-
 Download = Callable[[int, int | None], None]
-
-
-def dream_frames(
-    frames: Iterable[Frame | Picture | DeepPicture],
-    settings: DreamSettings | None = None,
-    *,
-    processor: Processor | None = None,
-    carrier: Carrier | None = None,
-    estimator: FlowEstimator | None = None,
-    finish: Finish | None = None,
-    expected: int | None = None,
-    timeline: Timeline | None = None,
-) -> Iterator[tuple[Frame, FrameReport]]:
-    """Dream frames as they come, one in and one out, for a pipeline of one's own.
-
-    Args:
-        frames: frames, or uint8 (or uint16) ``[H, W, 3]`` RGB arrays.
-        settings: what to dream; the defaults if left out.
-        processor: what to do to each frame, instead of the dreamer that ``settings`` describe.
-        carrier: how the dream is carried on, instead of along the motion.
-        estimator: of optical flow, instead of the one that ``settings`` name.
-        finish: what becomes of each dream before it is shown; nothing if left out.
-        expected: frames in all, for the reports.
-        timeline: settings that change over time, in place of ``settings``.
-
-    Yields:
-        The dreamed frame, with the index and times of its source, and a report. A frame that
-        shows the same as the one before has the same dream, at no cost.
-
-    Raises:
-        VidreamError: whatever the network, its weights or its device raise.
-    """
-    timeline = timeline or Timeline(Settings(dream=settings or DreamSettings()))
-    settings = timeline.settings.dream
-    processor = processor or load_processor("dream", settings)
-    tracker = make_tracker(settings, processor, estimator)
-    numbered = (
-        item if isinstance(item, Frame) else Frame(item, index=number, pts=number)
-        for number, item in enumerate(frames)
-    )
-    followed = (_follow(frame, tracker) for frame in numbered)
-    finish = finish or Finish(FinishSettings())
-    dreams = _dream(followed, timeline, processor, carrier, finish, expected)
-    return ((frame, report) for frame, report, _ in dreams)
-
-
-def make_tracker(
-    settings: DreamSettings,
-    processor: Processor,
-    estimator: FlowEstimator | None = None,
-    trail: Trail | None = None,
-) -> MotionTracker | None:
-    """Make what follows the motion of the source; None if nothing is to be carried along it."""
-    if not processor.recurrent or settings.carried_share == 0:
-        return None
-    device = choose_device(settings.device)
-    flow = estimator or load_flow(settings.flow, device)
-    return MotionTracker(flow, settings.recall, device, trail)
-
-
-def _follow(frame: Frame, tracker: MotionTracker | None) -> Followed:
-    if tracker is None:
-        return frame, Motion(cut=True), None
-    motion = tracker.track(frame.image, frame.index)
-    return frame, motion, tracker.trail
-
-
-def _dream(
-    followed: Iterable[Followed],
-    timeline: Timeline,
-    processor: Processor,
-    carrier: Carrier | None,
-    finish: Finish,
-    expected: int | None,
-    point: Point | None = None,
-) -> Iterator[Dreamed]:
-    """Dream frames whose motion is known, from a point on."""
-    device = choose_device(timeline.settings.dream.device) if processor.recurrent else "cpu"
-    point = point or Point()
-    clock = Clock(timeline.settings.read.start, point.begin)
-    state, picture = point.state, point.picture
-    if state is not None:
-        source, dream = state.source, state.dream
-    for frame, motion, trail in followed:
-        began = time.perf_counter()
-        carried, again = True, picture is not None and motion.duplicate
-        now = timeline.at(clock(frame))
-        if not again:
-            source = to_tensor(frame.image, device)
-            state = None if motion.cut else state
-            carries = carrier or MotionCarrier(now.dream.carried_share)
-            start = carries.start(source, state, motion)
-            worker = tuned(processor, now) if timeline.names else processor
-            dream, memo = worker.process(start, source, frame.index)
-            if processor.recurrent:
-                slots = now.dream.recall
-                state = remember(state, motion, frame.index, source, dream, memo, slots)
-            carried = start.carried
-        # A frame shown twice is shown alike, also where encoding has changed it a little.
-        if picture is None or not again or finish.moving or timeline.names:
-            amounts = now.finish if timeline.names else None
-            shown = finish(dream, source, frame, amounts)
-            picture = to_deep_picture(shown) if frame.deep else to_picture(shown)
-        report = FrameReport(
-            index=frame.index,
-            expected=expected,
-            time=float(frame.time),
-            seconds=time.perf_counter() - began,
-            carried=carried,
-            cut=motion.cut,
-            duplicate=motion.duplicate,
-        )
-        begin = frame.time if point.begin is None else point.begin
-        room = getattr(processor, "room", None)
-        point = Point(frame.index + 1, begin, state, trail, picture, room)
-        yield Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration), report, point
 
 
 def dream_video(
@@ -260,7 +128,8 @@ def _dream_live(
         reader = stack.enter_context(open_reader(source, settings.read))
         check_frames(reader.info.width, reader.info.height, settings.dream.memory)
         finish = stack.enter_context(Finish(settings.finish, settings.read.start))
-        processor = _processor(settings, settings.dream, on_download)
+        guide, dream = _guide(settings.dream, stack)
+        processor = _processor(settings, dream, on_download)
         check_tunable(processor, settings.effect, timeline.names)
         info, items = recorded(reader.info, source, asked), iter(reader)
         if settings.read.audio is not None:
@@ -271,8 +140,15 @@ def _dream_live(
         writer = stack.enter_context(open_writer(target, info, settings.write))
         output = Behind(_put_on(writer), queue_depth(info.width, info.height))
         stack.enter_context(output)
-        dreams = _render(
-            items, info, processor, finish, timeline, heard=output.put, interrupt=reader.interrupt
+        dreams = frame_loop(
+            items,
+            info,
+            processor,
+            finish,
+            timeline,
+            guide=guide,
+            heard=output.put,
+            interrupt=reader.interrupt,
         )
         stack.enter_context(closing(dreams))
         pairs = ((frame, report) for frame, report, _ in dreams)
@@ -285,6 +161,15 @@ def _locked(source: Place, target: Place, settings: Settings) -> AbstractContext
         return nullcontext()
     place = Path(os.fspath(target))  # type: ignore[arg-type]
     return open_work(place, fingerprint(source, settings), settings.write)
+
+
+def _guide(settings: DreamSettings, stack: ExitStack) -> tuple[GuideVideo | None, DreamSettings]:
+    """Open the guide if it is a video, for the frame loop to follow; who dreams need not know."""
+    if settings.guide is None or not is_moving(settings.guide):
+        return None, settings
+    guide = stack.enter_context(GuideVideo(settings.guide))
+    grows = "energy" if settings.objective == "none" else settings.objective
+    return guide, replace(settings, guide=None, objective=grows)
 
 
 def _dream_file(
@@ -308,7 +193,8 @@ def _dream_file(
         reader.skip = point.frames
         finish = Finish(settings.finish, settings.read.start, point.begin)
         stack.enter_context(finish)
-        processor = _processor(settings, settings.dream, on_download, point.room)
+        guide, dream = _guide(settings.dream, stack)
+        processor = _processor(settings, dream, on_download, point.room)
         check_tunable(processor, settings.effect, timeline.names)
         info = recorded(reader.info, source, asked)
         sound: SoundUntil = lambda end, _: reader.sound(end)  # noqa: E731
@@ -317,7 +203,7 @@ def _dream_file(
             stack.enter_context(track)
             info, sound = track.on(info), track.until
         recording = Recording(work, info, sound, settings)
-        dreams = _render(reader, info, processor, finish, timeline, point=point)
+        dreams = frame_loop(reader, info, processor, finish, timeline, point=point, guide=guide)
         return recording.make(dreams, point, progress, on_join)
 
 
@@ -407,7 +293,7 @@ def _film(
         stack.enter_context(_locked(source, target, asked))
         writer = stack.enter_context(open_writer(target, info, settings.write))
         output = stack.enter_context(Behind(_put_on(writer), depth))
-        pictures = _pictures(items, output.put)
+        pictures = pictures_of(items, output.put)
         return _write_out(_timed(pictures, info.frames), output, writer, progress)
 
 
@@ -419,47 +305,6 @@ def _timed(frames: Iterable[Frame], expected: int | None) -> Iterator[tuple[Fram
         carried = frame.index > 0
         yield frame, FrameReport(frame.index, expected, float(frame.time), seconds, carried)
         began = time.perf_counter()
-
-
-def _render(
-    items: Iterable[Frame | AudioPacket],
-    info: VideoInfo,
-    processor: Processor,
-    finish: Finish,
-    timeline: Timeline,
-    *,
-    point: Point | None = None,
-    heard: Callable[[AudioPacket], None] | None = None,
-    interrupt: Callable[[], None] | None = None,
-) -> Generator[Dreamed]:
-    """Run the loop, its parts side by side.
-
-    ``heard`` takes the packets of sound. At the end ``interrupt`` is called: whoever reads may be
-    waiting for what does not come.
-    """
-    trail = point.trail if point is not None else None
-    tracker = make_tracker(timeline.settings.dream, processor, trail=trail)
-    depth = queue_depth(info.width, info.height)
-    with (
-        ahead(items, depth) as read,
-        _followed(read, tracker, depth) as followed,
-        ExitStack() as last,
-    ):
-        if interrupt is not None:
-            last.callback(interrupt)
-        pictures = _pictures(followed, heard)
-        yield from _dream(pictures, timeline, processor, None, finish, info.frames, point)
-
-
-def _pictures(
-    items: Iterable[T | AudioPacket], heard: Callable[[AudioPacket], None] | None
-) -> Iterator[T]:
-    """Pass frames on to the dreamer, and packets of sound straight to who wants them."""
-    for item in items:
-        if not isinstance(item, AudioPacket):
-            yield item
-        elif heard is not None:
-            heard(item)
 
 
 def _write_out(
@@ -486,23 +331,6 @@ def _write_out(
         raise InputError("the source gives no frame to dream: is it whole?")
     writer.finish()
     return done
-
-
-@contextmanager
-def _followed(
-    items: Iterable[Frame | AudioPacket], tracker: MotionTracker | None, depth: int
-) -> Iterator[Iterator[Followed | AudioPacket]]:
-    """Follow the motion of the frames; while the one before is dreaming, if a core is free."""
-
-    def follow() -> Iterator[Followed | AudioPacket]:
-        for item in items:
-            yield item if isinstance(item, AudioPacket) else _follow(item, tracker)
-
-    if tracker is None or not SPARE_CORE:
-        yield follow()
-    else:
-        with ahead(follow(), depth) as followed:
-            yield followed
 
 
 def _put_on(writer: Writer) -> Callable[[Frame | AudioPacket], None]:

@@ -20,6 +20,7 @@ from vidream.effects import decoder
 from vidream.effects.adain import AdaIn
 from vidream.effects.pixelnn import PixelNN
 from vidream.errors import SettingsError, unknown
+from vidream.frames import Picture
 from vidream.networks import find_network
 from vidream.settings import DreamSettings, ExampleSettings, Settings, StyleSettings
 from vidream.survey import Room
@@ -84,6 +85,10 @@ class DreamProcessor:
     def room(self) -> Room:
         """Memory that decides into which tiles frames are cut."""
         return self.dreamer.room
+
+    def guided(self, picture: Picture) -> DreamProcessor:
+        """Give one whose dreams a picture guides."""
+        return replace(self, dreamer=self.dreamer.guided(picture))
 
     def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:
         """Dream, or deepen what is carried."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import EllipsisType
@@ -123,6 +124,12 @@ class Surveyor:
     def room(self) -> Room:
         """What another surveyor must be given to cut as this one would now."""
         return Room(self._budget, self._most)
+
+    def aimed(self, aim: Objective) -> Surveyor:
+        """Give one with another aim at the same layers."""
+        other = copy(self)
+        other._aim = aim
+        return other
 
     def expect(self, size: Size) -> None:
         """Leave memory for frames of that size, whose octaves will be surveyed."""

@@ -39,8 +39,8 @@ class DreamSettings(Validated):
     )
     guide: str | None = option(
         None,
-        "Picture whose features grow instead: each place becomes more like that part of it which "
-        "it is most like already.",
+        "Picture, or video that runs in step, whose features grow instead: each place becomes more "
+        "like that part of it which it is most like already.",
         metavar="FILE",
     )
     guide_by: str = option(
