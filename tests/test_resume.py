@@ -336,3 +336,36 @@ def test_an_error_in_the_middle_keeps_what_is_done(moving, tmp_path, monkeypatch
 def test_a_film_of_a_still_is_made_in_one_go(tmp_path):
     with pytest.raises(SettingsError, match="film"):
         dream_video("noise:64x64", tmp_path / "d.mp4", resumed(NONE))
+
+
+def test_sound_that_is_damaged_costs_no_pictures(tmp_path, monkeypatch, caplog):
+    """What it is damaged in shows when the file is completed: then there is a file without it."""
+    clip = make_clip(tmp_path / "clip.mp4", [textured(48, 64, k) for k in range(5)], sound="aac")
+    close = av.container.OutputContainer.close
+
+    class Spoiled:
+        """An output whose end is refused while there is sound in it."""
+
+        def __init__(self, out):
+            self._out = out
+
+        def __getattr__(self, name):
+            return getattr(self._out, name)
+
+        def close(self):
+            sound = list(self._out.streams.audio)
+            close(self._out)
+            if sound:
+                raise av.error.InvalidDataError(1094995529, "Invalid data found")
+
+    opened = av.open
+    monkeypatch.setattr(
+        "vidream.writer.av.open",
+        lambda *a, **k: Spoiled(opened(*a, **k)) if "w" in a else opened(*a, **k),
+    )
+    dream_video(clip, tmp_path / "o.mp4", Settings(effect="none"))
+    assert len(video_times(tmp_path / "o.mp4")) == 5
+    with opened(str(tmp_path / "o.mp4")) as made:
+        assert not made.streams.audio
+    assert "the sound cannot be copied, for it is damaged: it is left out" in caplog.messages
+    assert leftovers(tmp_path, "clip.mp4", "o.mp4") == []

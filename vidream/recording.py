@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from vidream.drafts import Draft
-from vidream.errors import InputError, OutputError, VidreamError
+from vidream.errors import InputError, OutputError, SoundError, VidreamError
 from vidream.frames import Frame
-from vidream.joining import OnJoin, join
+from vidream.joining import OnJoin, Pieces, join
 from vidream.media import AudioPacket, VideoInfo
 from vidream.queues import Behind, queue_depth
 from vidream.recorder import PictureRecorder, Recorder
@@ -170,10 +170,26 @@ class Recording:
         if self._limited or not whole:
             pts, duration = next((s.times[-1] for s in reversed(segments) if s.times), (0, 0))
             end = (pts + duration) * self._segments.base
-        overwrite = self._settings.overwrite or not whole
-        draft = Draft(target, overwrite=overwrite, folder=self._work.path)
         sound = self._sound(end, self._work.point.begin or Fraction(0))
-        with VideoWriter(target, self._info, self._settings, draft=draft) as writer:
+        try:
+            self._put_together(target, pieces, self._info, sound, on_join)
+        except SoundError:
+            _log.warning("the sound cannot be copied, for it is damaged: it is left out")
+            silent = replace(self._info, audio=())
+            self._put_together(target, pieces, silent, iter(()), on_join)
+
+    def _put_together(
+        self,
+        target: Path,
+        pieces: Pieces,
+        info: VideoInfo,
+        sound: Iterator[AudioPacket],
+        on_join: OnJoin | None,
+    ) -> None:
+        assert self._segments is not None
+        overwrite = self._settings.overwrite or target != self._work.target
+        draft = Draft(target, overwrite=overwrite, folder=self._work.path)
+        with VideoWriter(target, info, self._settings, draft=draft) as writer:
             join(pieces, writer, sound, on_join, copy=self._segments.container.joins)
             writer.finish()
 
