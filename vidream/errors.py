@@ -22,10 +22,6 @@ class OutputError(VidreamError):
     """The target cannot be written."""
 
 
-class SoundError(OutputError):
-    """The target cannot be completed with the sound that was copied into it: that is damaged."""
-
-
 class NetworkError(VidreamError):
     """An unknown network or layer, or a network that cannot dream this frame."""
 

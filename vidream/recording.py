@@ -8,9 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from types import NoneType
 
 from vidream.drafts import Draft
-from vidream.errors import InputError, OutputError, SoundError, VidreamError
+from vidream.errors import InputError, OutputError, VidreamError
 from vidream.frames import Frame
 from vidream.joining import OnJoin, Pieces, join
 from vidream.media import AudioPacket, VideoInfo
@@ -173,7 +174,11 @@ class Recording:
         sound = self._sound(end, self._work.point.begin or Fraction(0))
         try:
             self._put_together(target, pieces, self._info, sound, on_join)
-        except SoundError:
+        except OutputError as error:
+            # Pictures are our own. Sound is as it came, and its damage may show as late as at the
+            # very end of the file; then it is FFmpeg that complains, and not the system.
+            if not self._info.audio or isinstance(error.__cause__, (OSError, NoneType)):
+                raise
             _log.warning("the sound cannot be copied, for it is damaged: it is left out")
             silent = replace(self._info, audio=())
             self._put_together(target, pieces, silent, iter(()), on_join)

@@ -18,7 +18,7 @@ import av.video
 
 from vidream.codecs import CONTAINERS, LARGE, Container, codec_for, container_of
 from vidream.drafts import Draft, cannot_write, check_place
-from vidream.errors import OutputError, SoundError
+from vidream.errors import OutputError
 from vidream.frames import Frame
 from vidream.hdr import PQ, PqCurve
 from vidream.inscriptions import inscribe
@@ -47,7 +47,6 @@ class Writer(Protocol):
         """Complete the file and give it its name.
 
         Raises:
-            SoundError: the sound that was copied is damaged.
             OutputError: it cannot be written.
         """
 
@@ -305,20 +304,10 @@ class VideoWriter:
             with _as_output_error(self._name):
                 track.write(packet.packet)
 
-    def _close(self) -> None:
-        """Complete the file; damage to sound that is copied may show as late as here."""
-        try:
-            self._out.close()
-        except av.error.InvalidDataError as error:
-            if not any(self._sound):
-                raise
-            raise SoundError(f"cannot write {self._name}: its sound is damaged") from error
-
     def finish(self) -> None:
         """Complete the file and give it its name.
 
         Raises:
-            SoundError: the sound that was copied is damaged.
             OutputError: it cannot be written.
         """
         with _as_output_error(self._name):
@@ -332,7 +321,7 @@ class VideoWriter:
             for track in self._sound:
                 if track is not None:
                     track.flush()
-            self._close()
+            self._out.close()
             comment = self._info.metadata.get("comment")
             if self._draft is not None and comment:
                 inscribe(self._draft.path, self._container.muxer, comment)
