@@ -17,8 +17,8 @@ ORDER = [
     "likeness", "objectives", "octaves", "styles", "filters", "colour",
     "memory", "tiles", "strength", "balance", "windows", "download", "weights", "flow", "warp",
     "camera", "transforms", "scenes", "motion", "networks", "survey", "aims", "dreamer",
-    "deepening", "presets", "temporal", "work", "effects", "processors", "noise", "zoom", "films",
-    "record", "writer", "recorder", "segments", "joining", "companion", "masks", "finish",
+    "deepening", "presets", "temporal", "effects", "processors", "noise", "zoom", "films",
+    "record", "work", "writer", "recorder", "segments", "joining", "companion", "masks", "finish",
     "recording", "guides", "loop", "pipeline", "measure", "plot", "cli", "__main__",
 ]  # fmt: skip
 

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from fractions import Fraction
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -259,3 +261,19 @@ def test_a_folder_that_holds_nothing_goes(tmp_path):
     with open_work(tmp_path / "d.mp4", {}, WriteSettings()):
         assert (tmp_path / ".d.mp4.vidream").is_dir()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_from_a_folder_of_sources_has_a_fingerprint(tmp_path, monkeypatch):
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("vidream.record.version", version)
+    assert fingerprint(str(tmp_path / "clip.mp4"), Settings())["version of vidream"] == "unknown"
+
+
+def test_a_file_in_a_folder_that_may_not_be_entered_is_told_later(monkeypatch):
+    def look(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "is_dir", look)
+    assert identity("locked/brush.png") == "not to be read"

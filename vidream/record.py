@@ -158,7 +158,7 @@ def _plain(setting: Field[Any], value: Any) -> Any:
         return [_plain(setting, term) for term in value]
     if isinstance(value, StyleTerm):
         return str(StyleTerm(_base(value.path), value.weight))
-    if isinstance(value, str) and "FILE" in (option_of(setting).metavar or ""):
+    if isinstance(value, str) and option_of(setting).names_file:
         return _base(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 

@@ -27,6 +27,11 @@ class Option:
     common: bool = False
     """Whether it is one of the few that most people need, which the help shows first."""
 
+    @property
+    def names_file(self) -> bool:
+        """Whether its value is the path of a file."""
+        return "FILE" in (self.metavar or "")
+
 
 def option(default: Any, help: str, **details: Any) -> Any:
     """Declare a field that is offered as an option; ``details`` are those of :class:`Option`."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from vidream.dreamer import choose_device, choose_precision
 from vidream.media import Place, is_pipe
+from vidream.record import own_version
 from vidream.settings import Settings, StyleTerm, option_of
 
 Fingerprint = dict[str, Any]
@@ -20,7 +21,7 @@ Fingerprint = dict[str, Any]
 _PIECE = 2**20  # bytes read of a file's beginning, middle and end
 _FILE = re.compile(r"\d+ bytes, |not to be read")  # how files are told apart
 _IDLE = ("overwrite", "resume", "keep_work", "format")  # settings that no frame depends on
-_PROGRAMS = ("vidream", "torch", "av")
+_LIBRARIES = ("torch", "av")
 
 
 def fingerprint(source: Place, settings: Settings) -> Fingerprint:
@@ -30,7 +31,8 @@ def fingerprint(source: Place, settings: Settings) -> Fingerprint:
     they are checked against hashes that this version of the program knows.
     """
     device = choose_device(settings.dream.device)
-    found: Fingerprint = {f"version of {program}": version(program) for program in _PROGRAMS}
+    found: Fingerprint = {"version of vidream": own_version()}
+    found |= {f"version of {library}": version(library) for library in _LIBRARIES}
     if not is_pipe(source):
         found["source"] = identity(os.fspath(source))  # type: ignore[arg-type]
     found["effect"] = settings.effect
@@ -51,21 +53,25 @@ def identity(name: str) -> str:
     A folder is told by the files in it. What is no file, as a camera or a pipe, is not opened.
     """
     path = Path(name).expanduser()
-    if path.is_dir():
-        inside = (file for file in sorted(path.iterdir()) if file.is_file())
-        lines = "".join(f"{file.name} {identity(str(file))}\n" for file in inside)
-        return f"{len(lines)} bytes, {hashlib.sha256(lines.encode()).hexdigest()}"
-    if not path.is_file():
-        return "not to be read"  # who wants to read it will say so
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            digest = hashlib.sha256()
-            for start in (0, max(0, size // 2 - _PIECE // 2), max(0, size - _PIECE)):
-                file.seek(start)
-                digest.update(file.read(_PIECE))
+        if path.is_dir():
+            inside = (file for file in sorted(path.iterdir()) if file.is_file())
+            lines = "".join(f"{file.name} {identity(str(file))}\n" for file in inside)
+            return f"{len(lines)} bytes, {hashlib.sha256(lines.encode()).hexdigest()}"
+        if path.is_file():
+            return _contents(path)
     except OSError:
-        return "not to be read"
+        pass
+    return "not to be read"  # who wants to read it will say so
+
+
+def _contents(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest = hashlib.sha256()
+        for start in (0, max(0, size // 2 - _PIECE // 2), max(0, size - _PIECE)):
+            file.seek(start)
+            digest.update(file.read(_PIECE))
     return f"{size} bytes, {digest.hexdigest()}"
 
 
@@ -75,14 +81,9 @@ def _plain(setting: Field[Any], value: Any) -> Any:
         return [_plain(setting, item) for item in value]
     if isinstance(value, StyleTerm):
         return [identity(value.path), value.weight]
-    if isinstance(value, str) and value != "source" and _names_file(setting):
+    if isinstance(value, str) and value != "source" and option_of(setting).names_file:
         return identity(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
-
-
-def _names_file(setting: Field[Any]) -> bool:
-    metavar = option_of(setting).metavar or ""
-    return "FILE" in metavar or metavar == "PATH"
 
 
 def difference(before: Fingerprint, now: Fingerprint) -> str:
