@@ -180,13 +180,13 @@ def frame_loop(
     ):
         if interrupt is not None:
             last.callback(interrupt)
-        pictures = pictures_of(followed, heard)
+        pictures = frames_among(followed, heard)
         yield from dream_followed(
             pictures, timeline, processor, None, finish, info.frames, point, guide
         )
 
 
-def pictures_of(
+def frames_among(
     items: Iterable[T | AudioPacket], heard: Callable[[AudioPacket], None] | None
 ) -> Iterator[T]:
     """Pass frames on to the dreamer, and packets of sound straight to who wants them."""

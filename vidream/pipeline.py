@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +21,10 @@ from vidream.films import (
     usual_preset,
 )
 from vidream.finish import Finish
-from vidream.frames import (
-    Frame,
-    to_eight_bits,
-)
+from vidream.frames import Frame, to_eight_bits
 from vidream.guides import GuideVideo, is_moving
 from vidream.joining import OnJoin
-from vidream.loop import dream_frames, frame_loop, pictures_of
+from vidream.loop import dream_frames, frame_loop, frames_among
 from vidream.media import AudioPacket, Place, VideoInfo, is_pipe
 from vidream.memory import check_frames
 from vidream.presets import preset_settings
@@ -132,14 +129,10 @@ def _dream_live(
         processor = _processor(settings, dream, on_download)
         check_tunable(processor, settings.effect, timeline.names)
         info, items = recorded(reader.info, source, asked), iter(reader)
-        if settings.read.audio is not None:
-            sound = Soundtrack(settings.read.audio, settings.read.start)
-            stack.enter_context(sound)
-            info, items = sound.on(info), sound.among(items)
-        stack.enter_context(_locked(source, target, asked))
-        writer = stack.enter_context(open_writer(target, info, settings.write))
-        output = Behind(_put_on(writer), queue_depth(info.width, info.height))
-        stack.enter_context(output)
+        track = _track(settings, settings.read.start, stack)
+        if track is not None:
+            info, items = track.on(info), track.among(items)
+        writer, output = _outlet(source, target, asked, info, stack)
         dreams = frame_loop(
             items,
             info,
@@ -155,12 +148,24 @@ def _dream_live(
         return _write_out(pairs, output, writer, progress)
 
 
-def _locked(source: Place, target: Place, settings: Settings) -> AbstractContextManager[object]:
-    """Keep other runs from a target that is made in one go: of what is open, only its lock."""
-    if is_pipe(target):
-        return nullcontext()
-    place = Path(os.fspath(target))  # type: ignore[arg-type]
-    return open_work(place, fingerprint(source, settings), settings.write)
+def _outlet(
+    source: Place, target: Place, settings: Settings, info: VideoInfo, stack: ExitStack
+) -> tuple[Writer, Behind[Frame | AudioPacket]]:
+    """Open a target that is made in one go, and the queue of what goes there."""
+    if not is_pipe(target):
+        # Of the work folder only its lock is wanted, which keeps other runs away.
+        place = Path(os.fspath(target))  # type: ignore[arg-type]
+        stack.enter_context(open_work(place, fingerprint(source, settings), settings.write))
+    writer = stack.enter_context(open_writer(target, info, settings.write))
+    output = Behind(_put_on(writer), queue_depth(info.width, info.height))
+    return writer, stack.enter_context(output)
+
+
+def _track(settings: Settings, start: float | None, stack: ExitStack) -> Soundtrack | None:
+    """Open the sound that replaces the clip's own, from a time in it on; None if none does."""
+    if settings.read.audio is None:
+        return None
+    return stack.enter_context(Soundtrack(settings.read.audio, start))
 
 
 def _guide(settings: DreamSettings, stack: ExitStack) -> tuple[GuideVideo | None, DreamSettings]:
@@ -198,9 +203,8 @@ def _dream_file(
         check_tunable(processor, settings.effect, timeline.names)
         info = recorded(reader.info, source, asked)
         sound: SoundUntil = lambda end, _: reader.sound(end)  # noqa: E731
-        if settings.read.audio is not None:
-            track = Soundtrack(settings.read.audio, settings.read.start)
-            stack.enter_context(track)
+        track = _track(settings, settings.read.start, stack)
+        if track is not None:
             info, sound = track.on(info), track.until
         recording = Recording(work, info, sound, settings)
         dreams = frame_loop(reader, info, processor, finish, timeline, point=point, guide=guide)
@@ -279,7 +283,6 @@ def _film(
     picture = read_picture(source, settings).image
     info = plan_film(picture, settings, timeline).info
     check_frames(info.width, info.height, settings.dream.memory)
-    depth = queue_depth(info.width, info.height)
     dream = settings.film.deepened(settings.dream)
     processor = _processor(settings, dream, on_download)
     check_tunable(processor, settings.effect, timeline.names)
@@ -287,13 +290,11 @@ def _film(
     frames = film_frames(picture, settings, processor=processor, on_step=on_step, timeline=timeline)
     with ExitStack() as stack:
         items: Iterable[Frame | AudioPacket] = frames
-        if settings.read.audio is not None:
-            sound = stack.enter_context(Soundtrack(settings.read.audio))
-            info, items = sound.on(info), sound.among(frames)
-        stack.enter_context(_locked(source, target, asked))
-        writer = stack.enter_context(open_writer(target, info, settings.write))
-        output = stack.enter_context(Behind(_put_on(writer), depth))
-        pictures = pictures_of(items, output.put)
+        track = _track(settings, None, stack)
+        if track is not None:
+            info, items = track.on(info), track.among(frames)
+        writer, output = _outlet(source, target, asked, info, stack)
+        pictures = frames_among(items, output.put)
         return _write_out(_timed(pictures, info.frames), output, writer, progress)
 
 

@@ -29,6 +29,8 @@ from vidream.weights import digest_of
 
 GROUP = "vidream.processors"
 
+_BUILT_IN = ("dream", "adain", "pixelnn")
+
 
 class Processor(Protocol):
     """Turns the start image of a frame into what is shown."""
@@ -126,7 +128,7 @@ def load_processor(
         return PixelNN(settings, examples or ExampleSettings(), on_download=on_download)
     plugins = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in plugins:
-        names = sorted({"dream", "adain", "pixelnn", *plugins})
+        names = sorted({*_BUILT_IN, *plugins})
         raise SettingsError(unknown("effect", name, names, f"The effects are {', '.join(names)}."))
     try:
         make = plugins[name].load()
@@ -168,7 +170,7 @@ def weights_of(effect: str, settings: DreamSettings) -> dict[str, str]:
     Returns:
         In hex, by the names of the files; none for plugins, of which nothing is known.
     """
-    if effect not in ("dream", "adain", "pixelnn"):
+    if effect not in _BUILT_IN:
         return {}
     own = find_network("vgg19" if effect == "adain" else settings.network).weights
     name = own.name if settings.weights is None else Path(settings.weights).name

@@ -21,7 +21,7 @@ from vidream.segments import SegmentRecorder
 from vidream.settings import Settings
 from vidream.stills import is_sequence
 from vidream.work import Point, WorkFolder
-from vidream.writer import VideoWriter, warn_of_odd_sizes
+from vidream.writer import VideoWriter, check_pictures, warn_of_odd_sizes
 
 _log = logging.getLogger(__name__)
 
@@ -83,12 +83,7 @@ class Recording:
         self._recorder: Recorder
         self._segments: SegmentRecorder | None = None
         if is_sequence(work.target):
-            if info.deep:
-                raise OutputError(
-                    "pictures hold no HDR: write .mp4, .mov, .mkv or .webm, or no --keep-hdr"
-                )
-            if info.audio:
-                _log.info("pictures hold no sound: it is left out")
+            check_pictures(info)
             comment = info.metadata.get("comment")
             self._recorder = PictureRecorder(work, self._settings, comment)
             return

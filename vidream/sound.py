@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vidream.errors import InputError
 from vidream.media import Place
-from vidream.reader import is_live, open_container
+from vidream.reader import choose_sound, is_live, open_container
 from vidream.settings import BANDS
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _samples(name: str) -> Iterator[Samples]:
         InputError: there is no sound.
     """
     with open_container(name, name) as container:
-        tracks = [s for s in container.streams.audio if s.codec_context]
+        tracks = choose_sound(container)
         if not tracks:
             raise InputError(f"{name} has no sound to follow: give some with --audio FILE")
         origin = Fraction(container.start_time or 0, 1_000_000)

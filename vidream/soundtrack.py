@@ -10,7 +10,7 @@ from typing import Any
 from vidream.errors import InputError
 from vidream.frames import Frame
 from vidream.media import AudioPacket, VideoInfo
-from vidream.reader import open_container
+from vidream.reader import choose_sound, open_container
 
 _MICROSECOND = Fraction(1, 1_000_000)
 
@@ -31,7 +31,7 @@ class Soundtrack:
             self._container = open_container(path, path)
         except InputError as error:
             raise InputError(f"audio: {error}") from error
-        tracks = [s for s in self._container.streams.audio if s.codec_context]
+        tracks = choose_sound(self._container)
         if not tracks:
             self._container.close()
             raise InputError(f"audio: {path} has no sound: give a file that has some")

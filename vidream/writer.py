@@ -83,16 +83,23 @@ def open_writer(target: Place, info: VideoInfo, settings: WriteSettings | None =
     """
     settings = settings or WriteSettings()
     if is_sequence(target):
-        if info.deep:
-            raise OutputError(
-                "pictures hold no HDR: write .mp4, .mov, .mkv or .webm, or no --keep-hdr"
-            )
-        if info.audio:
-            _log.info("pictures hold no sound: it is left out")
+        check_pictures(info)
         comment = info.metadata.get("comment")
         return SequenceWriter(os.fspath(target), settings, comment)  # type: ignore[arg-type]
     warn_of_odd_sizes(target, info, settings)
     return VideoWriter(target, info, settings)
+
+
+def check_pictures(info: VideoInfo) -> None:
+    """Say what numbered pictures do not hold.
+
+    Raises:
+        OutputError: they would have to.
+    """
+    if info.deep:
+        raise OutputError("pictures hold no HDR: write .mp4, .mov, .mkv or .webm, or no --keep-hdr")
+    if info.audio:
+        _log.info("pictures hold no sound: it is left out")
 
 
 def warn_of_odd_sizes(target: Place, info: VideoInfo, settings: WriteSettings) -> None:

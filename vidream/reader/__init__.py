@@ -7,7 +7,7 @@ make upright RGB pictures of frames; ``reader`` cuts, and puts it all together.
 """
 
 from vidream.reader.cameras import is_live
-from vidream.reader.container import open_container
+from vidream.reader.container import choose_sound, open_container
 from vidream.reader.reader import Reader, open_reader
 
-__all__ = ["Reader", "is_live", "open_container", "open_reader"]
+__all__ = ["Reader", "choose_sound", "is_live", "open_container", "open_reader"]
