@@ -157,7 +157,7 @@ def test_levels_are_positive_whatever_the_sign_of_what_is_said(files, image):
     depth = deepener.depth(dream, image)
     assert all(level > 0 for level in depth.levels)
     fresh = torch.zeros(1, 1, *image.shape[-2:])
-    deeper, _ = deepener.deepen(image, image, fresh, depth, frame=1)
+    deeper, _ = deepener.deepen(image, image, fresh, depth, frame=2)
     assert dreamer.objective(deeper) > dreamer.objective(image)
 
 

@@ -148,7 +148,26 @@ def test_without_a_level_to_reach_every_step_is_taken_whole(target, height, widt
     assert torch.equal(gain(cells, target, (33, 21)), torch.ones(1, 1, 33, 21))
 
 
+def test_each_place_may_have_a_level_of_its_own():
+    cells = torch.full((1, 1, 10, 15), 1.0)
+    target = torch.full((1, 1, *SIZE), 0.9)
+    target[..., SIZE[1] // 2 :] = 1.2
+    gained = gain(cells, target, SIZE)
+    assert not gained[..., : SIZE[1] // 2 - REACH].any()
+    beyond = gained[..., SIZE[1] // 2 + REACH :]
+    assert torch.allclose(beyond, gain(cells, 1.2, SIZE)[..., SIZE[1] // 2 + REACH :])
+
+
 # --- lack
+
+
+def test_what_is_asked_for_more_lacks_more():
+    cells = torch.full((1, 1, 8, 8), 1.0)
+    target = torch.full((1, 1, 64, 64), 0.9)
+    target[..., 32:] = 3.0
+    lacking = lack(cells, target)
+    assert not lacking[..., :3].any()
+    assert torch.allclose(lacking[..., 5:], lack(cells, 3.0)[..., 5:])
 
 
 @given(grids, grids, values, st.floats(1.0, 50))

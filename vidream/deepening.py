@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import cycle, islice
+from itertools import cycle
 
 import torch
 from torch import Tensor
@@ -27,16 +27,23 @@ _PATIENCE = 0.15  # share of a lack of strength that is made up for at the next 
 _BEFORE = 0.9  # of the level, before the step at full size: the step brings the rest
 _MOST_PUSH = 1.5  # how far above the level a dream may be driven that loses so much on its way
 _MUCH = 0.2  # newness from which the whole frame is dreamed at all octaves
+_LEAST = 1e-6  # keeps ground that is new as a whole from being divided by nothing
 
-_VIEWS = 1024  # that are drawn for a frame; should it take more steps they come again
+_VIEWS = 128  # that are drawn for a frame; should it take more steps they come again
+_TURN = 2  # every how many frames a coarser octave has its turn
 
 _SIDE = 160  # pixels of a window; a batch of this size costs least for each pixel
 _BATCH = 4  # windows that are dreamed side by side
+_FEW = 2  # of them that get all of their steps: more share as many between them
 _MARGIN = 32  # pixels of context around what a window deepens
 _SHARE = 0.45  # of the frame that windows cover at most
-_LACKING = 50  # pixels' worth of lack from which a window is worth its steps
+_LACKING = 600  # pixels' worth of lack from which a window is worth its steps
 _LONGER = 2.0  # how much longer steps may be on new ground: there is nothing to hold still
-_GOAL = 1.3  # of the level, in windows: what is weak loses most until the next frame
+
+# Shares of the level on ground that is carried, and on ground that is new. New ground lies along
+# outlines, where dreams from scratch are strongest, up to twice the level.
+_WEAK = (0.6, 3.5)  # under which it lacks something
+_GOAL = (1.3, 2.0)  # to come to in windows: what is weak loses most until the next frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ class Deepener:
         dream = held(start, source, depth.spread)
         # Where coherence is less than whole all of the frame is new by that much.
         bare = float(fresh.amin())
+        newer = (fresh - bare) / max(1 - bare, _LEAST)
         dream = self._broadly(dream, float(fresh.mean()) + bare, levels, step, frame)
         cells = None
         full = self.dreamer.octave_sizes(step.size(dream))[-1]
@@ -126,7 +134,7 @@ class Deepener:
         if cells is None:
             cells = self.dreamer.cells(octaves.resize(dream, full))
         depth = depth.after(strength.level(cells, full))
-        dream = self._where_weak(dream, fresh, cells, levels[-1], step)
+        dream = self._where_weak(dream, newer, cells, levels[-1], step)
         return dream.to(image.device), depth
 
     def _broadly(
@@ -134,13 +142,15 @@ class Deepener:
     ) -> Tensor:
         """Deepen the whole frame, so much of which is ``new``, at the octaves under its own size.
 
-        One octave a frame, in turn, is enough while most of the ground is carried.
+        One octave every other frame, in turn, is enough while most of the ground is carried: what
+        it brings is not strength, but large shapes on ground that has come into the picture.
         """
         smaller = list(zip(self.dreamer.octave_sizes(step.size(dream)), levels, strict=True))[:-1]
         if new > _MUCH:
             turns = smaller * max(1, round(self.dreamer.settings.steps * new / 2))
         else:
-            turns = list(islice(cycle(smaller), frame, frame + 1)) if smaller else []
+            turn, rest = divmod(frame, _TURN)
+            turns = [smaller[turn % len(smaller)]] if smaller and not rest else []
         for octave, level in turns:
             dream, _ = step(dream, octave, level)
         return dream
@@ -152,7 +162,7 @@ class Deepener:
 
         Args:
             image: ``[1, 3, H, W]``.
-            fresh: how much of each pixel is new, ``[1, 1, H, W]``.
+            fresh: how much newer each pixel is than the rest, ``[1, 1, H, W]``.
             cells: energy of each cell before the last step, ``[1, 1, h, w]``.
             level: to come to.
             step: takes a step.
@@ -160,8 +170,9 @@ class Deepener:
         steps, size = self.dreamer.settings.weak_steps, step.size(image)
         if not steps or level <= 0 or min(size) < self.dreamer.network.minimum_side:
             return image
-        lack = strength.lack(cells, level)
-        if lack.shape[-2:] == (1, 1):
+        if self.dreamer.aim.terms:
+            lack = strength.lack(cells, level * _between(_WEAK, fresh))
+        else:
             # A style is told of all of a frame at once: what lacks it is what is new.
             lack = fresh
         most = max(1, round(_SHARE * size[0] * size[1] / _SIDE**2))
@@ -179,13 +190,20 @@ class Deepener:
             after = before
             beside = torch.cat([step.source[window.of] for window in found[batch]])
             here = replace(step, source=beside)
-            for _ in range(steps):
-                after, _ = here(after, step.size(before), _GOAL * level, new)
+            goal = level * _between(_GOAL, new)
+            for _ in range(min(steps, math.ceil(steps * _FEW / len(before)))):
+                after, _ = here(after, step.size(before), goal, new)
             gains = torch.split(after - before, 1)
             for window, weight, gained in zip(found[batch], weights[batch], gains, strict=True):
                 # Where margins overlap each window brings its share.
                 result[window.of] += gained * weight / total[window.of].clamp_min(1)
         return result.clamp_(0, 1)
+
+
+def _between(shares: tuple[float, float], fresh: Tensor) -> Tensor:
+    """Give what is due to each pixel from what is due to carried and to new ground."""
+    carried, new = shares
+    return carried + (new - carried) * fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +232,14 @@ class _Stepper:
         return image.shape[-2], image.shape[-1]
 
     def __call__(
-        self, image: Tensor, octave: Size, level: float, fresh: Tensor | None = None
+        self, image: Tensor, octave: Size, level: float | Tensor, fresh: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Take one step at an octave and bring its detail to the images' own size.
 
         Args:
             image: ``[B, 3, H, W]``.
             octave: size to take the step at.
-            level: to come to at this octave.
+            level: to come to at this octave; for each pixel, ``[B, 1, H, W]``, or for all.
             fresh: how much of each pixel is new, ``[B, 1, H, W]``, at the octave's size; on new
                 ground the step may be longer.
 

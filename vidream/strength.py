@@ -47,12 +47,12 @@ def level(cells: Tensor, size: Size) -> float:
     return float(local_level(cells, size).clamp_min(1e-12).log().mean().exp())
 
 
-def gain(cells: Tensor, target: float, size: Size, most: float = MOST) -> Tensor:
+def gain(cells: Tensor, target: float | Tensor, size: Size, most: float = MOST) -> Tensor:
     """Tell how many steps each pixel should take at once.
 
     Args:
         cells: energy of each cell, ``[B, 1, h, w]``.
-        target: the :func:`level` to come to.
+        target: the :func:`level` to come to; for each pixel, ``[B, 1, H, W]``, or for all.
         size: of the images, in pixels.
         most: steps at once at most.
 
@@ -60,18 +60,20 @@ def gain(cells: Tensor, target: float, size: Size, most: float = MOST) -> Tensor
         ``[B, 1, H, W]``, 0 where the level is reached, to ``most``. 1 everywhere where there is no
         level to reach, as with layers of negative weight.
     """
-    if target <= 0:
+    if isinstance(target, Tensor):
+        target = _over(cells, target)
+    elif target <= 0:
         return torch.ones(cells.shape[0], 1, *size, device=cells.device)
     missing = torch.log(target / local_level(cells, size).clamp_min(1e-12))
     return resize((EAGERNESS * missing).clamp(0, most), size)
 
 
-def lack(cells: Tensor, target: float) -> Tensor:
+def lack(cells: Tensor, target: float | Tensor) -> Tensor:
     """Tell how urgently each cell of a frame wants more.
 
     Args:
         cells: energy of each cell, ``[1, 1, h, w]``.
-        target: the :func:`level` to come to, more than 0.
+        target: the :func:`level` to come to, more than 0; for each pixel or for all.
 
     Returns:
         ``[1, 1, h, w]``, 0 where the level is reached, to 1. Much in one place counts for more
@@ -80,7 +82,14 @@ def lack(cells: Tensor, target: float) -> Tensor:
     for dim in (-2, -1):
         if cells.shape[dim] > 1:
             cells = _averaged(cells, 1, dim)
+    if isinstance(target, Tensor):
+        target = _over(cells, target)
     return (1 - cells / target).clamp_min(0) ** 3
+
+
+def _over(cells: Tensor, pixels: Tensor) -> Tensor:
+    """Bring a map of pixels to the grid of cells."""
+    return resize(pixels, (cells.shape[-2], cells.shape[-1]))
 
 
 def _averaged(cells: Tensor, radius: int, dim: int) -> Tensor:
