@@ -25,10 +25,9 @@ from vidream import Dreamer, DreamSettings, Frame, ReadSettings, dream_frames
 from vidream.flow import Field, load_flow
 from vidream.frames import Picture, to_tensor
 from vidream.measure import Report, measure_clip
-from vidream.motion import Motion, MotionTracker
 from vidream.processors import DreamProcessor
 from vidream.reader import open_reader
-from vidream.temporal import DreamState, Memo, Start
+from vidream.temporal import DreamState, Memo, Motion, MotionTracker, Start
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "clouds.mp4"
 FAR_OUTSIDE = 1e6  # pixels: a displacement that leads out of any frame, so that it does not count

@@ -28,7 +28,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vidream import cli, pipeline, recorder, segments  # noqa: F401  (imported once, not in each child)
+from vidream import cli, pipeline  # noqa: F401  (imported once, not in each child)
+from vidream.writer import recorder, segments
 
 DREAM = ("--octaves", "2", "--steps", "2", "--jitter", "4")
 

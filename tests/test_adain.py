@@ -18,17 +18,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from vidream import DreamSettings, Settings, StyleSettings, StyleTerm, dream_frames, weights
+from vidream import DreamSettings, Settings, StyleSettings, StyleTerm, dream_frames
 from vidream.cli import cli
-from vidream.colour import match_colour, palette
+from vidream.dreamer import read_style
 from vidream.effects import decoder
 from vidream.effects.adain import AdaIn, Scene, Statistics, adain, working_size
 from vidream.errors import InputError, SettingsError, WeightsError
 from vidream.frames import to_tensor
+from vidream.images import match_colour, palette
 from vidream.networks import load_network
 from vidream.processors import load_processor
-from vidream.styles import read_style
 from vidream.temporal import DreamState, MotionCarrier, Start
+from vidream.weights import weights
 
 FULL = DreamSettings(precision="float32", device="cpu")
 ALONE = replace(FULL, coherence=0)
@@ -352,7 +353,7 @@ def carried_start(painter, image, painting, known, carry=1.0):
 
 
 def still(image, known):
-    from vidream.motion import Motion, Track  # noqa: PLC0415
+    from vidream.temporal import Motion, Track  # noqa: PLC0415
 
     flow = torch.zeros(1, 2, *image.shape[-2:])
     return Motion(cut=False, tracks=(Track(0, flow, torch.full_like(flow[:, :1], known)),))

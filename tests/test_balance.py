@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.balance import Spread, held
+from vidream.dreamer.balance import Spread, held
 
 SOURCE = torch.full((1, 3, 24, 32), 0.5)
 

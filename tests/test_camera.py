@@ -6,8 +6,8 @@ import pytest
 import torch
 from conftest import textured
 
-from vidream.camera import Camera, covering
 from vidream.frames import to_tensor
+from vidream.images import Camera, covering
 
 
 def test_no_move_changes_nothing():

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import models
 
-from vidream import ClassTerm, Dreamer, DreamSettings, objectives
+from vidream import ClassTerm, Dreamer, DreamSettings
 from vidream.cli import cli
-from vidream.deepening import Deepener
+from vidream.dreamer import Deepener, objectives
+from vidream.dreamer.objectives import Objective
 from vidream.errors import NetworkError, SettingsError
 from vidream.films import usual_preset
 from vidream.frames import to_tensor
@@ -33,7 +34,6 @@ from vidream.networks import (
     load_network,
 )
 from vidream.networks.lite import SPECS
-from vidream.objectives import Objective
 from vidream.presets import THINGS, preset_settings
 from vidream.settings import LayerTerm
 from vidream.weights import WeightsFile

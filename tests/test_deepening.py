@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidream import Dreamer
-from vidream.deepening import Deepener, Depth
+from vidream.dreamer import Deepener, Depth
+from vidream.dreamer.strength import level
 from vidream.frames import to_tensor
-from vidream.strength import level
 
 SIZE = (128, 160)
 WIDE = (128, 448)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vidream import Dreamer, DreamSettings, StyleSettings
-from vidream.dreamer import annealed, choose_device, choose_precision, has_settled
+from vidream.dreamer import choose_device, choose_precision
+from vidream.dreamer.dreamer import annealed, has_settled
+from vidream.dreamer.likeness import total_variation
 from vidream.errors import DeviceError, InputError, NetworkError, SettingsError
 from vidream.frames import to_tensor
-from vidream.likeness import total_variation
-from vidream.octaves import resize
+from vidream.images import resize
 from vidream.presets import PRESETS, preset_settings
 
 CLOUDS = Path(__file__).parents[1] / "samples" / "clouds.jpg"

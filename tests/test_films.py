@@ -16,17 +16,18 @@ from conftest import textured
 from PIL import Image
 
 from vidream import Dreamer, DreamSettings, FilmSettings, Settings, dream_video, film_frames
-from vidream.camera import Camera
 from vidream.cli import _Progress, cli
+from vidream.dreamer.octaves import smooth
 from vidream.errors import InputError, NetworkError, SettingsError
-from vidream.films import grow, plan_film, usual_preset
+from vidream.films import plan_film, usual_preset
+from vidream.films.films import grow
+from vidream.films.noise import make_noise
+from vidream.films.zoom import Look, sharpness, zoom
 from vidream.frames import to_tensor
-from vidream.noise import make_noise
-from vidream.octaves import resize, smooth
+from vidream.images import Camera, resize
 from vidream.presets import PRESETS, preset_settings
 from vidream.processors import DreamProcessor
 from vidream.settings import ReadSettings
-from vidream.zoom import Look, sharpness, zoom
 
 PICTURE = textured(64, 96)
 ZOOM = Settings().updated(zoom=1.03, rotate=1.0, frames=6)

@@ -9,8 +9,9 @@ from conftest import textured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.filters import box_mean, feather, guided_filter
 from vidream.frames import to_tensor
+from vidream.images import feather, guided_filter
+from vidream.images.filters import box_mean
 
 sides = st.integers(1, 12)
 radii = st.integers(1, 9)

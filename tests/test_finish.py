@@ -15,11 +15,11 @@ from PIL import Image
 from test_cli import FAST, one_line, run
 
 from vidream import Finish, FinishSettings, Frame, Settings, dream_frames, dream_video
-from vidream.colour import luma, palette
 from vidream.errors import SettingsError
-from vidream.finish import keep_edges
+from vidream.finish.finish import keep_edges
+from vidream.finish.masks import Mask
 from vidream.frames import to_picture, to_tensor
-from vidream.masks import Mask
+from vidream.images import luma, palette
 from vidream.reader import Reader, open_reader
 from vidream.settings import DreamSettings
 from vidream.stills import read_mask

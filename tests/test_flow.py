@@ -16,9 +16,9 @@ from conftest import textured
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidream import weights
 from vidream.errors import SettingsError, WeightsError
 from vidream.flow import estimator, flow_names, load_flow, raft
+from vidream.weights import weights
 
 CLASSICAL = ["dis", "farneback"]
 sides = st.one_of(st.integers(1, 24), st.integers(16, 150))

@@ -26,9 +26,9 @@ from media import leftovers, make_clip
 from PIL import Image
 
 from vidream import Settings, VidreamError, dream_video
+from vidream.dreamer.memory import check_frames
 from vidream.errors import DeviceError, InputError, WeightsError
 from vidream.frames import Frame
-from vidream.memory import check_frames
 from vidream.reader import guard, open_reader
 from vidream.reader.guard import Guard, StalledError, decoding_threads
 from vidream.record import Record

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.likeness import GRAM, MOMENTS, Likeness, total_variation
-from vidream.objectives import Objective
+from vidream.dreamer.likeness import GRAM, MOMENTS, Likeness, total_variation
+from vidream.dreamer.objectives import Objective
 from vidream.settings import LayerTerm
 
 sides = st.integers(1, 6)

@@ -25,9 +25,9 @@ from vidream.errors import InputError, OutputError, SettingsError
 from vidream.flow import load_flow
 from vidream.frames import to_picture, to_tensor
 from vidream.measure import NOTHING, ClipPair, FrameMeasure, Look, Report, Summary, measure_clip
+from vidream.measure.plot import check_plot, plot
 from vidream.measure.quantities import fresh_cells, look, trend
 from vidream.networks import find_network
-from vidream.plot import check_plot, plot
 from vidream.settings import LayerTerm
 
 HEIGHT, WIDTH, CELL = 64, 96, 8

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from vidream.flow import load_flow
 from vidream.frames import to_picture, to_tensor
-from vidream.motion import KEEP_EVERY, MotionTracker, grid
-from vidream.octaves import resize
+from vidream.images import resize
+from vidream.temporal import MotionTracker
+from vidream.temporal.motion import KEEP_EVERY, grid
 
 HEIGHT, WIDTH = 96, 128
 SIDE = 48  # of the square that moves over a still background

@@ -36,7 +36,8 @@ from vidream.networks import (
 )
 from vidream.networks.state import kept_path
 from vidream.settings import LayerTerm
-from vidream.weights import WeightsFile, find, sha256_of
+from vidream.weights import WeightsFile, find
+from vidream.weights.weights import sha256_of
 
 DEVELOPMENT = Path.home() / ".cache" / "vidream-weights"
 

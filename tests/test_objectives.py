@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.objectives import Guide, Objective, energy, features, mean
+from vidream.dreamer.objectives import Guide, Objective, energy, features, mean
 from vidream.settings import LayerTerm
 
 sides = st.integers(1, 6)
@@ -49,12 +49,12 @@ def test_a_guide_multiplies_with_the_best_match(channels, height, width, wide, s
 def test_many_cells_are_matched_in_parts(monkeypatch):
     a, g = drawn(2, 5, 7, 9), drawn(1, 5, 4, 4, seed=1)
     whole = Guide.of(g)(a)
-    monkeypatch.setattr("vidream.objectives._AT_ONCE", 10)
+    monkeypatch.setattr("vidream.dreamer.objectives._AT_ONCE", 10)
     assert torch.equal(Guide.of(g)(a), whole)
 
 
 def test_a_large_guide_is_thinned_out(monkeypatch):
-    monkeypatch.setattr("vidream.objectives._GUIDE_CELLS", 10)
+    monkeypatch.setattr("vidream.dreamer.objectives._GUIDE_CELLS", 10)
     guide = Guide.of(drawn(1, 5, 6, 8))
     assert guide.features.shape == (5, 10)
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream import octaves
+from vidream.dreamer import octaves
+from vidream.images import resize
 
 sides = st.integers(1, 300)
 
@@ -50,5 +51,5 @@ def test_normalisation():
 
 def test_resize_keeps_a_flat_image_and_the_same_size():
     image = torch.full((1, 3, 30, 40), 0.25)
-    assert octaves.resize(image, (30, 40)) is image
-    assert torch.allclose(octaves.resize(image, (13, 17)), torch.full((1, 3, 13, 17), 0.25))
+    assert resize(image, (30, 40)) is image
+    assert torch.allclose(resize(image, (13, 17)), torch.full((1, 3, 13, 17), 0.25))

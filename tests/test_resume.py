@@ -42,10 +42,10 @@ class Gone(BaseException):
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch):
     """Segments of four frames, and a save after each frame."""
-    monkeypatch.setattr("vidream.segments._LEAST", 4)
-    monkeypatch.setattr("vidream.segments._PIXEL_BYTES", 0)
-    monkeypatch.setattr("vidream.recorder.AT_RISK", 0)
-    monkeypatch.setattr("vidream.recorder._WORTH", 0)
+    monkeypatch.setattr("vidream.writer.segments._LEAST", 4)
+    monkeypatch.setattr("vidream.writer.segments._PIXEL_BYTES", 0)
+    monkeypatch.setattr("vidream.writer.recorder.AT_RISK", 0)
+    monkeypatch.setattr("vidream.writer.recorder._WORTH", 0)
 
 
 @pytest.fixture(scope="session")
@@ -156,9 +156,9 @@ def test_killed_at_any_moment(moving, tmp_path, effect):
     """For good: by a signal that nobody can catch, in the middle of a frame."""
     script = (
         "import os, signal, sys, threading, time\n"
-        "import vidream.cli, vidream.recorder, vidream.segments\n"
-        "vidream.segments._LEAST, vidream.segments._PIXEL_BYTES = 4, 0\n"
-        "vidream.recorder.AT_RISK = vidream.recorder._WORTH = 0\n"
+        "import vidream.cli, vidream.writer.recorder, vidream.writer.segments\n"
+        "vidream.writer.segments._LEAST, vidream.writer.segments._PIXEL_BYTES = 4, 0\n"
+        "vidream.writer.recorder.AT_RISK = vidream.writer.recorder._WORTH = 0\n"
         "def kill():\n"
         "    time.sleep(0.01)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -360,7 +360,7 @@ def test_sound_that_is_damaged_costs_no_pictures(tmp_path, monkeypatch, caplog):
 
     opened = av.open
     monkeypatch.setattr(
-        "vidream.writer.av.open",
+        "vidream.writer.writer.av.open",
         lambda *a, **k: Spoiled(opened(*a, **k)) if "w" in a else opened(*a, **k),
     )
     dream_video(clip, tmp_path / "o.mp4", Settings(effect="none"))

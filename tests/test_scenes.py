@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import textured
 
-from vidream.scenes import SceneDetector
+from vidream.temporal import SceneDetector
 
 HEIGHT, WIDTH = 64, 96
 

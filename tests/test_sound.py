@@ -11,7 +11,8 @@ from media import make_clip
 
 from vidream.errors import InputError
 from vidream.settings import BANDS
-from vidream.sound import HOP, RATE, band_levels, envelopes, hear
+from vidream.sound import hear
+from vidream.sound.sound import HOP, RATE, band_levels, envelopes
 
 TIMES = np.arange(3 * RATE) / RATE
 

@@ -14,8 +14,7 @@ from test_sound import RATE, TIMES, burst, write_sound
 
 from vidream import Frame, Settings, dream_video
 from vidream.media import AudioPacket
-from vidream.sound import hear
-from vidream.soundtrack import Soundtrack
+from vidream.sound import Soundtrack, hear
 
 
 @pytest.fixture(scope="module")

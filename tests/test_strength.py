@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidream.strength import EAGERNESS, MOST, REACH, gain, lack, level, local_level
+from vidream.dreamer.strength import EAGERNESS, MOST, REACH, gain, lack, level, local_level
 
 grids = st.integers(1, 24)
 values = st.floats(1e-6, 1e4)

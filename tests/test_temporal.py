@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidream.motion import Motion, Track
-from vidream.temporal import DreamState, Memory, MotionCarrier, remember, transplant
+from vidream.temporal import DreamState, Memory, Motion, MotionCarrier, Track, remember
+from vidream.temporal.carrier import transplant
 
 HEIGHT, WIDTH = 60, 80
 sides = st.integers(1, 70)

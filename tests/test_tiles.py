@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vidream import Dreamer, DreamSettings, StyleSettings, memory
+from vidream import Dreamer, DreamSettings, StyleSettings
+from vidream.dreamer import memory
+from vidream.dreamer.survey import FRAME_BYTES
+from vidream.dreamer.tiles import Halo, cut, most_pieces, own_cells, spans
 from vidream.errors import DeviceError
 from vidream.frames import to_tensor
 from vidream.networks import bytes_per_pixel, find_lattice, grids
 from vidream.networks import network as network_module
-from vidream.survey import FRAME_BYTES
-from vidream.tiles import Halo, cut, most_pieces, own_cells, spans
 
 halos = st.builds(
     Halo,

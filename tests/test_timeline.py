@@ -20,7 +20,7 @@ from vidream.cli import cli
 from vidream.effects.none import PassThrough
 from vidream.errors import InputError, SettingsError
 from vidream.films import plan_film
-from vidream.finish import strengthened
+from vidream.finish.finish import strengthened
 from vidream.frames import to_tensor
 from vidream.processors import DreamProcessor, check_tunable
 from vidream.settings import CHANGEABLE, option_of

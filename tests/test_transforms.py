@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidream import Dreamer, DreamSettings
-from vidream.deepening import Deepener
+from vidream.dreamer import Deepener, draw_views
+from vidream.dreamer.transforms import View, jitter_shifts, view_at_rest
 from vidream.frames import to_tensor
-from vidream.transforms import View, draw_views, jitter_shifts, view_at_rest
 
 PADDINGS = ("wrap", "reflect", "replicate", "zero")
 

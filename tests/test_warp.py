@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vidream.flow import load_flow
 from vidream.frames import to_tensor
-from vidream.warp import inside, reliability, resize_flow, soften, to_flow, warp
+from vidream.temporal.warp import inside, reliability, resize_flow, soften, to_flow, warp
 
 sides = st.integers(1, 60)
 modes = st.sampled_from(["bicubic", "bilinear"])

@@ -20,10 +20,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidream import weights as weights_module
-from vidream.download import download
 from vidream.errors import WeightsError
-from vidream.weights import WeightsFile, cache_folder, find, load_state, sha256_of
+from vidream.weights import WeightsFile, cache_folder, find, load_state
+from vidream.weights import weights as weights_module
+from vidream.weights.download import download
+from vidream.weights.weights import sha256_of
 
 CONTENT = bytes(range(256)) * 12_000  # about 3 MB: three blocks
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.windows import feather, windows
+from vidream.dreamer.windows import feather, windows
 
 SIZE, SIDE, MARGIN = (240, 320), 96, 24
 

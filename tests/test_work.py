@@ -17,11 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidream import Frame, Settings, StyleSettings, WriteSettings
+from vidream.dreamer import Room
 from vidream.errors import OutputError
 from vidream.flow.estimator import NoFlow
-from vidream.motion import MotionTracker, Seen, Trail
-from vidream.survey import Room
-from vidream.temporal import DreamState, Memory
+from vidream.temporal import DreamState, Memory, MotionTracker, Seen, Trail
 from vidream.work import Point, Spool, checkpoint, fingerprint, open_work
 from vidream.work.fingerprint import difference, identity
 from vidream.work.lock import Lock

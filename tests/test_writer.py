@@ -14,13 +14,12 @@ from conftest import textured
 from media import COLOURS, bars, leftovers, make_clip, middles, sound_packets, video_times
 from PIL import Image
 
-from vidream import writer
 from vidream.errors import OutputError
 from vidream.frames import Frame
 from vidream.media import AudioPacket, VideoInfo
 from vidream.reader import open_reader
 from vidream.settings import ReadSettings, WriteSettings
-from vidream.writer import check_target, open_writer
+from vidream.writer import check_target, open_writer, writer
 
 
 def copy(source, target, read=None, **write):

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from vidream.loop import dream_frames
     from vidream.pipeline import dream_video
     from vidream.presets import preset_settings
-    from vidream.recording import FrameReport
     from vidream.settings import (
         ClassTerm,
         DreamSettings,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         StyleTerm,
         WriteSettings,
     )
+    from vidream.writer import FrameReport
 
 __all__ = [
     "ClassTerm",
@@ -66,7 +66,7 @@ _HOMES = {
     "Finish": "finish",
     "FinishSettings": "settings",
     "Frame": "frames",
-    "FrameReport": "recording",
+    "FrameReport": "writer",
     "LayerTerm": "settings",
     "OctaveReport": "dreamer",
     "ReadSettings": "settings",

@@ -14,14 +14,13 @@ from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import DeepPicture, Frame, Picture, to_deep_picture, to_picture, to_tensor
 from vidream.guides import GuideVideo
 from vidream.media import AudioPacket, VideoInfo
-from vidream.motion import Motion, MotionTracker, Trail
 from vidream.processors import Processor, load_processor, tuned
 from vidream.queues import ahead, queue_depth
-from vidream.recording import Dreamed, FrameReport
 from vidream.settings import DreamSettings, FinishSettings, Settings
-from vidream.temporal import Carrier, MotionCarrier, remember
+from vidream.temporal import Carrier, Motion, MotionCarrier, MotionTracker, Trail, remember
 from vidream.timeline import Clock, Timeline
 from vidream.work import Point
+from vidream.writer import Dreamed, FrameReport
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-from vidream.dreamer import choose_device
+from vidream.dreamer import Room, choose_device
+from vidream.dreamer.memory import check_frames
 from vidream.errors import InputError, SettingsError
 from vidream.films import (
     OnStep,
@@ -23,23 +24,28 @@ from vidream.films import (
 from vidream.finish import Finish
 from vidream.frames import Frame, to_eight_bits
 from vidream.guides import GuideVideo, is_moving
-from vidream.joining import OnJoin
 from vidream.loop import dream_frames, frame_loop, frames_among
 from vidream.media import AudioPacket, Place, VideoInfo, is_pipe
-from vidream.memory import check_frames
 from vidream.presets import preset_settings
 from vidream.processors import Processor, check_tunable, load_processor, weights_of
 from vidream.queues import Behind, queue_depth
 from vidream.reader import is_live, open_reader
 from vidream.record import Record
-from vidream.recording import FrameReport, Progress, Recording, SoundUntil
 from vidream.settings import DreamSettings, FinishSettings, Settings
-from vidream.soundtrack import Soundtrack
+from vidream.sound import Soundtrack
 from vidream.stills import write_still
-from vidream.survey import Room
 from vidream.timeline import Timeline, open_timeline, peaked
 from vidream.work import fingerprint, open_work
-from vidream.writer import Writer, check_target, open_writer
+from vidream.writer import (
+    FrameReport,
+    OnJoin,
+    Progress,
+    Recording,
+    SoundUntil,
+    Writer,
+    check_target,
+    open_writer,
+)
 
 Download = Callable[[int, int | None], None]
 

@@ -14,8 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from vidream.deepening import Deepener, Depth
-from vidream.dreamer import Dreamer
+from vidream.dreamer import Deepener, Depth, Dreamer, Room
 from vidream.effects import decoder
 from vidream.effects.adain import AdaIn
 from vidream.effects.pixelnn import PixelNN
@@ -23,7 +22,6 @@ from vidream.errors import SettingsError, unknown
 from vidream.frames import Picture
 from vidream.networks import find_network
 from vidream.settings import DreamSettings, ExampleSettings, Settings, StyleSettings
-from vidream.survey import Room
 from vidream.temporal import Memo, Start
 from vidream.weights import digest_of
 
@@ -67,7 +65,7 @@ class Tunable(Protocol):
 class DreamProcessor:
     """The dreamer as a processor: full depth on fresh frames, as little as it takes on others.
 
-    Its memo is the :class:`~vidream.deepening.Depth` that the scene's dreams are held to.
+    Its memo is the :class:`~vidream.dreamer.Depth` that the scene's dreams are held to.
 
     Args:
         dreamer: what dreams.

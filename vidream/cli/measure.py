@@ -122,7 +122,7 @@ def _measure(
     # torch is slow to import, and matplotlib need not be there.
     from vidream.dreamer import Dreamer  # noqa: PLC0415
     from vidream.measure import ClipPair, measure_clip  # noqa: PLC0415
-    from vidream.plot import check_plot, plot  # noqa: PLC0415
+    from vidream.measure.plot import check_plot, plot  # noqa: PLC0415
 
     if picture is not None:  # before the work, not after it
         check_plot(picture, source, dream, overwrite=overwrite)

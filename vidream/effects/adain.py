@@ -16,15 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidream.allocator import keep_freed_memory
-from vidream.colour import match_colour, palette
-from vidream.dreamer import choose_device, choose_precision
+from vidream.dreamer import choose_device, choose_precision, keep_freed_memory, read_style
 from vidream.effects.decoder import CELL, load_decoder
 from vidream.errors import SettingsError
+from vidream.images import Size, match_colour, palette, resize
 from vidream.networks import Network, load_network
-from vidream.octaves import Size, resize
 from vidream.settings import DreamSettings, StyleSettings
-from vidream.styles import read_style
 from vidream.temporal import Memo, Start
 
 LAYER = "relu4_1"

@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidream.download import Progress
 from vidream.networks import NetworkSpec
 from vidream.networks.state import read_state, renumbered
-from vidream.weights import State, WeightsFile
+from vidream.weights import Progress, State, WeightsFile
 
 CELL = 8
 """Pixels to a cell of relu4_1, each way: the encoder halves three times, the decoder doubles."""

@@ -14,7 +14,7 @@ from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import Field, Match, block_means
 from vidream.errors import DeviceError, InputError
 from vidream.frames import to_tensor
-from vidream.octaves import Size, resize
+from vidream.images import Size, resize
 from vidream.settings import ReadSettings
 from vidream.stills import is_still, read_still
 

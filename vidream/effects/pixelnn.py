@@ -14,8 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vidream.allocator import keep_freed_memory
-from vidream.dreamer import choose_device, choose_precision
+from vidream.dreamer import choose_device, choose_precision, keep_freed_memory
+from vidream.dreamer.memory import budget
 from vidream.effects.examples import (
     CELL,
     Library,
@@ -28,9 +28,8 @@ from vidream.effects.examples import (
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import match
 from vidream.errors import SettingsError
-from vidream.memory import budget
+from vidream.images import Size, resize
 from vidream.networks import Network, load_network
-from vidream.octaves import Size, resize
 from vidream.settings import DreamSettings, ExampleSettings, LayerTerm
 from vidream.temporal import Memo, Start
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from vidream.errors import WeightsError
 from vidream.flow.estimator import Field
 from vidream.frames import Picture, to_tensor
-from vidream.octaves import Size, resize
+from vidream.images import Size, resize
 from vidream.weights import find, load_state, torchvision_file
 
 _STEP = 8  # pixels to a cell of its grid

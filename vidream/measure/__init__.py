@@ -1,4 +1,8 @@
-"""Measuring a dreamed clip against its source: does it hold still, is it deep, does it drift."""
+"""Measuring a dreamed clip against its source: does it hold still, is it deep, does it drift.
+
+``files`` brings source and dream side by side, and ``clip`` goes through them; ``quantities`` are
+what is told of a frame, ``report`` is what is told of all of them, and ``plot`` draws that.
+"""
 
 from vidream.measure.clip import LAGS, Progress, measure_clip
 from vidream.measure.files import ClipPair

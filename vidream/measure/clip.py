@@ -15,9 +15,9 @@ from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import Picture, to_picture, to_tensor
 from vidream.measure.quantities import LEAST_RELIABLE, fresh_cells, look, low, warping_error
 from vidream.measure.report import FrameError, FrameMeasure, FrameScratch, Report, Summary
-from vidream.motion import followed
-from vidream.scenes import SceneDetector
-from vidream.warp import reliability, to_flow
+from vidream.temporal import SceneDetector
+from vidream.temporal.motion import followed
+from vidream.temporal.warp import reliability, to_flow
 
 LAGS = (1, 5, 20)
 """How many frames earlier a frame is compared with: flicker, wobble and slow change."""

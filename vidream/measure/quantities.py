@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidream.frames import Picture
-from vidream.warp import reliability, warp
+from vidream.temporal.warp import reliability, warp
 
 LEAST_RELIABLE = 0.01
 """Share of the pixels that must be reliable for a warping error to mean anything."""

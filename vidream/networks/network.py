@@ -10,7 +10,6 @@ from functools import cached_property
 import torch
 from torch import Tensor, fx, nn
 
-from vidream.download import Progress
 from vidream.errors import NetworkError, unknown
 from vidream.networks import graph
 from vidream.networks.head import CLASSES, add_classes
@@ -19,6 +18,7 @@ from vidream.networks.rewrite import rewrite
 from vidream.networks.spec import NetworkSpec
 from vidream.networks.state import read_state
 from vidream.settings import LayerTerm
+from vidream.weights import Progress
 
 _PROBE_SIDE = 224  # pixels; the size most networks were trained at
 

@@ -13,10 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidream.download import Progress
 from vidream.errors import WeightsError
 from vidream.networks.spec import NetworkSpec
-from vidream.weights import State, cache_folder, find, load_state
+from vidream.weights import Progress, State, cache_folder, find, load_state
 
 _log = logging.getLogger(__name__)
 

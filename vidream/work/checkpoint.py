@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from vidream.drafts import write_whole
+from vidream.dreamer import Room
 from vidream.errors import OutputError
 from vidream.frames import DeepPicture, Picture
-from vidream.motion import Seen, Trail
-from vidream.survey import Room
-from vidream.temporal import DreamState, Memory
+from vidream.temporal import DreamState, Memory, Seen, Trail
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,97 @@
+"""Windows over weak ground, so that work is spent there and not everywhere. Pure functions.
+
+All windows of a frame are of one size: networks are set up for each size of image that they see,
+which costs as much as several steps, and windows of one size are dreamed side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import EllipsisType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidream.images import Size
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of an image: where it begins, and its size, in pixels."""
+
+    top: int
+    left: int
+    size: Size
+
+    @property
+    def of(self) -> tuple[EllipsisType, slice, slice]:
+        """What selects it from an image: ``image[window.of]``."""
+        height, width = self.size
+        return ..., slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+
+def windows(
+    lack: Tensor, size: Size, side: int, margin: int, most: int, least: float
+) -> list[Window]:
+    """Place windows where most is lacking, greedily.
+
+    Args:
+        lack: ``[1, 1, h, w]`` over the image, 0 and more.
+        size: of the image, in pixels.
+        side: of a window, as far as the image is that large.
+        margin: pixels at a window's border that do not count as covered, for nothing is dreamed
+            well without what is around it; at the image's own border they do.
+        most: number of windows at most.
+        least: what must be lacking in a window, in pixels' worth.
+
+    Returns:
+        Windows inside the image, the most lacking first; they may overlap by their margins.
+    """
+    height, width = min(side, size[0]), min(side, size[1])
+    unit = max(8, margin // 4)
+    grid = (max(1, round(size[0] / unit)), max(1, round(size[1] / unit)))
+    left_over = F.adaptive_avg_pool2d(lack, grid).cpu()
+    cell = (size[0] / grid[0], size[1] / grid[1])
+    tops = _places(size[0], height, unit)
+    lefts = _places(size[1], width, unit)
+    rows = torch.stack([_cover(t, height, size[0], grid[0], margin) for t in tops])
+    columns = torch.stack([_cover(k, width, size[1], grid[1], margin) for k in lefts])
+    found: list[Window] = []
+    while len(found) < most:
+        sums = rows @ left_over[0, 0] @ columns.T * (cell[0] * cell[1])
+        best = int(sums.argmax())
+        if float(sums.flatten()[best]) <= least:
+            break
+        row, column = divmod(best, len(lefts))
+        found.append(Window(tops[row], lefts[column], (height, width)))
+        left_over *= 1 - rows[row].outer(columns[column])
+    return found
+
+
+def _places(limit: int, length: int, unit: int) -> list[int]:
+    """Give where a window of that length may begin."""
+    last = limit - length
+    return [*range(0, last, unit), last]
+
+
+def _cover(begin: int, length: int, limit: int, count: int, margin: int) -> Tensor:
+    """Tell, ``[count]`` of 0 and 1, which cells a window covers along one dimension."""
+    centres = (torch.arange(count) + 0.5) * (limit / count)
+    low = begin + (margin if begin > 0 else 0)
+    high = begin + length - (margin if begin + length < limit else 0)
+    return ((centres >= low) & (centres < high)).float()
+
+
+def feather(window: Window, size: Size, margin: int, device: torch.device | str) -> Tensor:
+    """Give ``[1, 1, height, width]``: 1, falling to 0 at borders that are not the image's."""
+
+    def ramp(begin: int, length: int, limit: int) -> Tensor:
+        x = torch.arange(length, device=device) + 0.5
+        up = (x / margin).clamp(max=1) if begin > 0 else torch.ones_like(x)
+        down = ((length - x) / margin).clamp(max=1) if begin + length < limit else up.new_ones(())
+        return up * down
+
+    rows = ramp(window.top, window.size[0], size[0])
+    columns = ramp(window.left, window.size[1], size[1])
+    return rows.outer(columns)[None, None]
