@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidream.dreamer import keep_freed_memory
-from vidream.dreamer.allocator import _of_glibc, give_back_freed_memory
+from vidream.dreamer.allocator import _of_glibc, give_back_freed_memory, keep_freed_memory
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ Torchvision's weights would have to be downloaded, so that its networks have ran
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 
 import pytest
 import torch
@@ -19,7 +18,7 @@ from torchvision import models
 
 from vidream import ClassTerm, Dreamer, DreamSettings
 from vidream.cli import cli
-from vidream.dreamer import Deepener, objectives
+from vidream.dreamer import Deepener, Room, objectives
 from vidream.dreamer.objectives import Objective
 from vidream.errors import NetworkError, SettingsError
 from vidream.films import usual_preset
@@ -319,10 +318,9 @@ def test_a_dream_of_a_class_in_tiles(files):
         network="squeezenet1_1", weights=path, classes=("tabby",), precision="float32"
     )
     whole = Dreamer(settings)
-    tiled = Dreamer(replace(settings), network=whole.network)
-    tiled._surveyor._most = 220 * 400
+    tiled = Dreamer(settings, network=whole.network, room=Room(2**40, 220 * 400))
     wide = to_tensor(textured(220, 900))
-    assert len(tiled._surveyor._planned(1, (220, 900)) or ()) > 1
+    assert len(tiled._surveyor.fitting.tiles(1, (220, 900)) or ()) > 1
     slopes = [d.slope(wide) for d in (whole, tiled)]
     apart = (slopes[0].gradient - slopes[1].gradient).norm()
     assert apart < 1e-3 * slopes[0].gradient.norm()

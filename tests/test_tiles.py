@@ -16,7 +16,7 @@ from PIL import Image
 
 from vidream import Dreamer, DreamSettings, StyleSettings
 from vidream.dreamer import memory
-from vidream.dreamer.survey import FRAME_BYTES
+from vidream.dreamer.fitting import FRAME_BYTES, Room
 from vidream.dreamer.tiles import Halo, cut, most_pieces, own_cells, spans
 from vidream.errors import DeviceError
 from vidream.frames import to_tensor
@@ -148,12 +148,17 @@ def test_a_classifier_has_no_lattice(monkeypatch):
 
 # --- the same slope
 
+AMPLE = 2**40  # bytes
+
 
 def tiled(dreamer, pixels):
     """The same dreamer, which has room for so many pixels at once."""
-    other = Dreamer(dreamer.settings, network=dreamer.network)
-    other._surveyor._most = pixels
-    return other
+    return Dreamer(dreamer.settings, network=dreamer.network, room=Room(AMPLE, pixels))
+
+
+def tiles_of(dreamer, image):
+    """The tiles that it sees an image in."""
+    return dreamer._surveyor.fitting.tiles(len(image), tuple(image.shape[-2:]))
 
 
 @pytest.fixture(scope="module")
@@ -180,14 +185,14 @@ def assert_equal_slopes(found, expected):
 @pytest.mark.parametrize("size", [(113, 1207), (1131, 75)])
 def test_tiles_give_the_slope_of_the_whole_image(dreamer, size):
     image, small = picture(*size), tiled(dreamer, 1)
-    assert len(small._surveyor._plan(image)) > 1
+    assert len(tiles_of(small, image)) > 1
     assert_equal_slopes(small.slope(image), dreamer.slope(image))
 
 
 def test_tiles_along_both_axes(shallow):
     image, small = picture(401, 437), tiled(shallow, 1)
-    assert len({tile.rows for tile in small._surveyor._plan(image)}) > 1
-    assert len({tile.columns for tile in small._surveyor._plan(image)}) > 1
+    assert len({tile.rows for tile in tiles_of(small, image)}) > 1
+    assert len({tile.columns for tile in tiles_of(small, image)}) > 1
     assert_equal_slopes(small.slope(image), shallow.slope(image))
 
 
@@ -206,7 +211,7 @@ def test_a_guided_dream_in_tiles(shallow, tmp_path):
     settings = replace(shallow.settings, guide=str(path))
     guided = Dreamer(settings, network=shallow.network)
     image = picture(230, 300)
-    assert len(tiled(guided, 1)._surveyor._plan(image)) > 1
+    assert len(tiles_of(tiled(guided, 1), image)) > 1
     assert_equal_slopes(tiled(guided, 1).slope(image), guided.slope(image))
 
 
@@ -228,10 +233,9 @@ def test_style_content_and_variation_in_tiles(tmp_path, objective, match):
         styles=(str(path),), style_layers=layers, style_match=match, style_size=90
     )
     styled = Dreamer(settings, style=style)
-    small = Dreamer(settings, style=style, network=styled.network)
-    small._surveyor._most = 1
+    small = Dreamer(settings, style=style, network=styled.network, room=Room(AMPLE, 1))
     image, beside = picture(230, 300), picture(230, 300).flip(-1)
-    assert len(small._surveyor._plan(image)) > 1
+    assert len(tiles_of(small, image)) > 1
     assert_equal_slopes(small.slope(image, beside), styled.slope(image, beside))
     assert float(small.objective(image)) == pytest.approx(float(styled.objective(image)), rel=1e-4)
     assert torch.allclose(small.cells(image), styled.cells(image), rtol=1e-3)
@@ -252,7 +256,7 @@ def test_other_networks_in_tiles(monkeypatch, name, layer, size):
     settings = DreamSettings(layers=(layer,))
     whole = Dreamer(settings, network=hollow(monkeypatch, name, [layer]))
     small, image = tiled(whole, 1), picture(*size)
-    assert len(small._surveyor._plan(image)) > 1
+    assert len(tiles_of(small, image)) > 1
     assert_equal_slopes(small.slope(image), whole.slope(image))
 
 
@@ -271,11 +275,11 @@ def test_little_memory_makes_tiles_and_says_so(shallow, monkeypatch, caplog):
     room = int(96 * 640 * (appetite * 0.7 + FRAME_BYTES))
     small = Dreamer(replace(shallow.settings, memory=room), network=shallow.network)
     with caplog.at_level(logging.INFO, "vidream"):
-        tiles = small._surveyor._plan(picture(96, 640))
+        tiles = tiles_of(small, picture(96, 640))
     assert max(tile.area for tile in tiles) <= 0.7 * 96 * 640
     assert "640×96 is dreamed in" in caplog.text
     assert caplog.records[-1].levelname == "INFO"
-    assert small._surveyor._plan(picture(96, 200)) is None
+    assert tiles_of(small, picture(96, 200)) is None
 
 
 def test_frames_are_left_room_for(shallow, monkeypatch):
@@ -286,15 +290,15 @@ def test_frames_are_left_room_for(shallow, monkeypatch):
         small = Dreamer(
             replace(shallow.settings, memory=int(share * need)), network=shallow.network
         )
-        assert small._surveyor._plan(image) is None
-        small._surveyor.expect(frame)
-        assert (small._surveyor._plan(image) is None) == whole
+        assert tiles_of(small, image) is None
+        small._surveyor.fitting.expect(frame)
+        assert (tiles_of(small, image) is None) == whole
 
 
 def test_a_step_takes_what_it_must_however_small_the_cap(dreamer, caplog):
     """Tiny tiles, nearly all halo, would take hours: a frame alone is more than the cap then."""
     small = Dreamer(DreamSettings(memory="1M", precision="float32"), network=dreamer.network)
-    tiles = small._surveyor._plan(torch.empty(1, 3, 4320, 7680))
+    tiles = tiles_of(small, torch.empty(1, 3, 4320, 7680))
     assert "still takes more memory" in caplog.text
     assert sum(tile.area for tile in tiles) < 2.5 * 4320 * 7680
 
@@ -303,7 +307,7 @@ def test_usual_frames_are_seen_whole(dreamer, monkeypatch):
     monkeypatch.setattr(memory, "free", lambda device: 4 * 2**30)
     usual = Dreamer(dreamer.settings, network=dreamer.network)
     for size in ((360, 640), (720, 1280)):
-        assert usual._surveyor._plan(torch.empty(1, 3, *size)) is None
+        assert tiles_of(usual, torch.empty(1, 3, *size)) is None
 
 
 def test_what_has_no_grid_is_seen_whole(monkeypatch):
@@ -338,7 +342,9 @@ def test_out_of_memory_falls_back_to_smaller_tiles(shallow, monkeypatch, caplog,
     image = picture(96, 640)
     expected = shallow.slope(image)
     other = Dreamer(shallow.settings, network=shallow.network)
-    assert other._surveyor._lattice  # measured with the same network, which is to fail just once
+    assert (
+        other._surveyor.fitting.lattice
+    )  # measured with the same network, which is to fail just once
     sizes = failing(monkeypatch, shallow.network, 1, error)
     with caplog.at_level(logging.WARNING, "vidream"):
         slope = other.slope(image)
@@ -351,9 +357,20 @@ def test_out_of_memory_falls_back_to_smaller_tiles(shallow, monkeypatch, caplog,
     assert sizes[count:] == sizes[1:count]  # what was learned is kept
 
 
+def test_what_running_out_of_memory_taught_holds_for_every_guide(monkeypatch):
+    """A guide that moves makes a dreamer of its own for each frame."""
+    first = Dreamer(DreamSettings(layers=("Mixed_5b",), precision="float32", octaves=1))
+    guided, wide = first.guided(textured(96, 128)), picture(96, 640)
+    assert guided._surveyor.fitting.lattice
+    failing(monkeypatch, first.network, 1, torch.OutOfMemoryError("out of memory"))
+    guided.slope(wide)
+    assert guided.room.most < 96 * 640
+    assert first.room == first.guided(textured(96, 128)).room == guided.room
+
+
 def test_out_of_memory_for_the_smallest_tiles_is_an_error(shallow, monkeypatch):
     other = Dreamer(shallow.settings, network=shallow.network)
-    assert other._surveyor._lattice
+    assert other._surveyor.fitting.lattice
     failing(monkeypatch, shallow.network, 99, torch.OutOfMemoryError("out of memory"))
     with pytest.raises(DeviceError, match="--max-side"):
         other.slope(picture(96, 640))

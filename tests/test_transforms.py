@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidream import Dreamer, DreamSettings
-from vidream.dreamer import Deepener, draw_views
+from vidream.dreamer import Deepener, Room, draw_views
 from vidream.dreamer.transforms import View, jitter_shifts, view_at_rest
 from vidream.frames import to_tensor
 
@@ -250,10 +250,9 @@ def test_views_go_with_tiles(dreamer):
     settings = replace(dreamer.settings, layers=("Mixed_5b",), padding="reflect", **VARIED)
     view = draw_views(settings, 0, 1)[0]
     whole = Dreamer(settings)
-    tiled = Dreamer(settings, network=whole.network)
-    tiled._surveyor._most = 200 * 250
+    tiled = Dreamer(settings, network=whole.network, room=Room(2**40, 200 * 250))
     slopes = [d.slope(wide, view=view) for d in (whole, tiled)]
-    assert len(tiled._surveyor._planned(1, view.size((200, 420)))) > 1
+    assert len(tiled._surveyor.fitting.tiles(1, view.size((200, 420)))) > 1
     difference = (slopes[0].gradient - slopes[1].gradient).norm() / slopes[0].gradient.norm()
     assert difference < 1e-4
 

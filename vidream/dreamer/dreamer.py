@@ -12,7 +12,8 @@ from torch import Tensor
 from vidream.dreamer import octaves
 from vidream.dreamer.aims import guided, layers_to_load, make_aim
 from vidream.dreamer.allocator import keep_freed_memory
-from vidream.dreamer.survey import Room, Slope, Surveyor
+from vidream.dreamer.fitting import Fitting, Room
+from vidream.dreamer.survey import Slope, Surveyor
 from vidream.dreamer.transforms import View, draw_views, view_at_rest
 from vidream.errors import DeviceError
 from vidream.frames import Picture
@@ -74,9 +75,7 @@ class Dreamer:
     ) -> None:
         settings = settings or DreamSettings()
         self.settings = settings
-        self.device = choose_device(settings.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        self.device = working_device(settings.device)
         style = style or StyleSettings()
         if network is None:
             layers, also = layers_to_load(settings, style, find_network(settings.network))
@@ -91,12 +90,13 @@ class Dreamer:
         self.network = network
         self.aim = make_aim(settings, style, network)
         self._at_rest = view_at_rest(settings)
-        self._surveyor = Surveyor(self.network, self.aim, settings.memory, self.device, room)
+        fitting = Fitting(network, self.aim.layers, settings.memory, self.device, room)
+        self._surveyor = Surveyor(network, self.aim, fitting, self.device)
 
     @property
     def room(self) -> Room:
         """Memory that decides into which tiles frames are cut."""
-        return self._surveyor.room
+        return self._surveyor.fitting.room
 
     def tuned(self, settings: DreamSettings) -> Dreamer:
         """Give one with other settings of those that may change over time, on the same network."""
@@ -160,7 +160,7 @@ class Dreamer:
         steps = settings.steps if steps is None else steps
         start = image.detach().to(self.device, torch.float32)
         size: Size = (start.shape[-2], start.shape[-1])
-        self._surveyor.expect(size)
+        self._surveyor.fitting.expect(size)
         sizes = self.octave_sizes(size)
         views = draw_views(settings, frame, max(1, len(sizes) * steps))
         detail = torch.zeros_like(start)
@@ -190,7 +190,7 @@ class Dreamer:
             DeviceError: there is not even memory for tiles of it.
         """
         start = image.detach().to(self.device, torch.float32)
-        self._surveyor.expect((start.shape[-2], start.shape[-1]))
+        self._surveyor.fitting.expect((start.shape[-2], start.shape[-1]))
         beside = start if beside is None else beside.to(start)
         return self._ascend(start, views, beside)[0]
 
@@ -277,6 +277,18 @@ def choose_device(name: str) -> torch.device:
             "leave --device out, or say --device cpu"
         )
     return torch.device(name)
+
+
+def working_device(name: str) -> torch.device:
+    """Give the device of that name to take steps on: on the CPU they keep the memory they free.
+
+    Raises:
+        DeviceError: a GPU is asked for and there is none.
+    """
+    device = choose_device(name)
+    if device.type == "cpu":
+        keep_freed_memory()
+    return device
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:

@@ -9,43 +9,25 @@ each tile for an image of its own.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import EllipsisType
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from vidream.dreamer import memory, tiles
+from vidream.dreamer import tiles
 from vidream.dreamer.allocator import give_back_freed_memory
+from vidream.dreamer.fitting import Fitting
 from vidream.dreamer.likeness import total_variation
 from vidream.dreamer.objectives import Objective
 from vidream.dreamer.tiles import Tile
-from vidream.errors import DeviceError
 from vidream.images import Size
-from vidream.networks import Lattice, Network, bytes_per_pixel, find_lattice, grids
+from vidream.networks import Network, grids
 
 Result = TypeVar("Result")
-
-FRAME_BYTES = 12 * 32
-"""Bytes for each pixel of a frame beside a step: nearly three dozen float images in all.
-
-Source, start, dream and residuals, older ones for recall, flow, what is on its way from one to the
-other, and what decoder and encoder hold. Its encoder takes five of them at 3840×2160.
-"""
-
-_STEP = 1 / 8
-"""What a step may take, of what its frame does, even if that is too much: less saves nothing."""
-
-_AMPLE = 24 * 1024
-"""Bytes a pixel: more than any network of torchvision takes. To ask one costs up to a second."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,62 +62,25 @@ class _Part:
         return {name: activations[name][mine] for name, (mine, _) in self.owned.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What decides how images are cut into tiles, beside their size.
-
-    Args:
-        budget: bytes that may be taken, as was found out when the run began.
-        most: pixels that fit, as far as running out of memory has taught.
-    """
-
-    budget: int
-    most: float = math.inf
-
-
 class Surveyor:
     """Tells slopes, whole or in tiles, as memory allows.
 
     Args:
         network: what sees the images.
         aim: what rises; its terms by the network's own names of layers.
-        cap: most bytes that the process may hold, on a GPU those on it; None for what there is.
+        fitting: says what is seen at once.
         device: where the network is.
-        room: what an earlier run found, so that this one cuts as it did.
     """
 
     def __init__(
-        self,
-        network: Network,
-        aim: Objective,
-        cap: int | None,
-        device: torch.device,
-        room: Room | None = None,
+        self, network: Network, aim: Objective, fitting: Fitting, device: torch.device
     ) -> None:
+        self.fitting = fitting
         self._network, self._aim, self._device = network, aim, device
-        # Found out once: a dream should not depend on what other programs do meanwhile.
-        room = room or Room(memory.budget(cap, device))
-        self._budget, self._most = room.budget, room.most
-        self._frame = 0  # pixels of the largest frame
-        self._plans: dict[tuple[int, Size], list[Tile] | None] = {}
-        self._told = False
-
-    @property
-    def room(self) -> Room:
-        """What another surveyor must be given to cut as this one would now."""
-        return Room(self._budget, self._most)
 
     def aimed(self, aim: Objective) -> Surveyor:
         """Give one with another aim at the same layers."""
-        other = copy(self)
-        other._aim = aim
-        return other
-
-    def expect(self, size: Size) -> None:
-        """Leave memory for frames of that size, whose octaves will be surveyed."""
-        if size[0] * size[1] > self._frame:
-            self._frame = size[0] * size[1]
-            self._plans.clear()
+        return Surveyor(self._network, aim, self.fitting, self._device)
 
     def slope(self, image: Tensor, beside: Tensor | None = None) -> Slope:
         """Give the slope at float ``[B, 3, H, W]`` images in [0, 1].
@@ -277,64 +222,12 @@ class Surveyor:
         self, tile: Tile, layer: str, grid: Size, size: Size
     ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         """Tell which cells the tile answers for: among its own ``[B, C, h, w]``, and in all."""
-        assert self._lattice is not None
-        stride = self._lattice.strides[layer]
+        assert self.fitting.lattice is not None
+        stride = self.fitting.lattice.strides[layer]
         rows = tiles.own_cells(tile.rows, stride, grid[0], size[0])
         columns = tiles.own_cells(tile.columns, stride, grid[1], size[1])
         every = slice(None)
         return (every, every, rows[0], columns[0]), (every, every, rows[1], columns[1])
-
-    # --- how much at once
-
-    @cached_property
-    def _lattice(self) -> Lattice | None:
-        return find_lattice(self._network, self._aim.layers)
-
-    @cached_property
-    def _appetite(self) -> float:
-        return bytes_per_pixel(self._network)
-
-    def _plan(self, image: Tensor) -> list[Tile] | None:
-        """Give the tiles to see images in; None to see them whole."""
-        count, height, width = len(image), image.shape[-2], image.shape[-1]
-        key = count, (height, width)
-        if key not in self._plans:
-            if len(self._plans) > 256:  # many sizes of crops
-                self._plans.clear()
-            self._plans[key] = self._planned(count, (height, width))
-        return self._plans[key]
-
-    def _planned(self, count: int, size: Size) -> list[Tile] | None:
-        pixels = count * size[0] * size[1]
-        frame = FRAME_BYTES * max(self._frame, pixels)
-        left = max(self._budget - frame, _STEP * frame)
-        if pixels <= min(self._most, left / _AMPLE):
-            return None
-        room = min(self._most, left / self._appetite)
-        if pixels <= room or self._lattice is None:
-            return None
-        cut = self._cut(size, room / count)
-        if len(cut) == 1:
-            return None
-        if not self._told:
-            self._told = True
-            too_much = count * _largest(cut) * self._appetite > self._budget - frame
-            _log.log(
-                logging.WARNING if too_much else logging.INFO,
-                "%s, %s",
-                _described(size, cut),
-                "and still takes more memory than there is to spare: --max-side scales down"
-                if too_much
-                else "as memory allows",
-            )
-        return cut
-
-    def _cut(self, size: Size, room: float) -> list[Tile]:
-        lattice = self._lattice
-        assert lattice is not None
-        least = self._network.minimum_side
-        halo = tiles.Halo(lattice.stride, lattice.before, lattice.after, least)
-        return tiles.cut(size, room, halo)
 
     def _try(
         self,
@@ -343,51 +236,20 @@ class Surveyor:
         in_tiles: Callable[[Tensor, Sequence[Tile]], Result],
     ) -> Result:
         """See an image; should memory run out, in ever smaller tiles."""
+        count, size = len(image), (image.shape[-2], image.shape[-1])
         while True:
-            cut = self._plan(image)
+            cut = self.fitting.tiles(count, size)
             try:
                 return whole(image) if cut is None else in_tiles(image, cut)
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
             # Not inside the handler: the error holds on to all that the step has made.
-            self._shrink(image, cut)
-
-    def _shrink(self, image: Tensor, cut: Sequence[Tile] | None) -> None:
-        """Halve what is seen at once.
-
-        Raises:
-            DeviceError: there are no smaller tiles.
-        """
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        size = (image.shape[-2], image.shape[-1])
-        before = _largest(cut) if cut else size[0] * size[1]
-        self._most = len(image) * before // 2
-        self._plans.clear()
-        smaller = self._cut(size, before // 2) if self._lattice is not None else []
-        if not smaller or _largest(smaller) >= before:
-            raise DeviceError(
-                f"the {self._device.type.upper()} has too little memory to dream at "
-                f"{size[1]}×{size[0]}, even in tiles: scale down with --max-side, use --device "
-                "cpu, or choose an earlier layer"
-            )
-        _log.warning("out of memory: %s from now on", _described(size, smaller))
-
-
-def _largest(cut: Sequence[Tile]) -> int:
-    return max(tile.area for tile in cut)
+            self.fitting.shrink(count, size, cut)
 
 
 def _is_empty(cells: tuple[slice, ...]) -> bool:
     return any(axis.start is not None and axis.start >= axis.stop for axis in cells)
-
-
-def _described(size: Size, cut: Sequence[Tile]) -> str:
-    return (
-        f"{size[1]}×{size[0]} is dreamed in {len(cut)} tiles of up to "
-        f"{max(t.columns.length for t in cut)}×{max(t.rows.length for t in cut)} pixels"
-    )
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidream.dreamer import choose_device, choose_precision, keep_freed_memory, read_style
+from vidream.dreamer import choose_precision, read_style, working_device
 from vidream.effects.decoder import CELL, load_decoder
 from vidream.errors import SettingsError
 from vidream.images import Size, match_colour, palette, resize
@@ -164,9 +164,7 @@ class AdaIn:
         if not style.styles:
             raise SettingsError("the effect adain takes its style from pictures: add --style FILE")
         self.style, self._carry = style, settings.carried_share
-        self.device = choose_device(settings.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        self.device = working_device(settings.device)
         pictures = [read_style(term.path, style.style_size) for term in style.styles]
         dtype = choose_precision(settings.precision, self.device)
         self._encoder = encoder or load_network(

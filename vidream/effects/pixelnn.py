@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vidream.dreamer import choose_device, choose_precision, keep_freed_memory
+from vidream.dreamer import choose_precision, working_device
 from vidream.dreamer.memory import budget
 from vidream.effects.examples import (
     CELL,
@@ -79,9 +79,7 @@ class PixelNN:
                 "the effect pixelnn composes frames of pictures: add --examples FOLDER"
             )
         self.settings, self.examples, self._carry = settings, examples, settings.carried_share
-        self.device = choose_device(settings.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        self.device = working_device(settings.device)
         terms = _terms(settings)
         self._pictures = find_pictures(examples.examples)
         for path in self._pictures:
