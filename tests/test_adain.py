@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -15,10 +14,11 @@ from click.testing import CliRunner
 from conftest import textured
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from panning import flicker, makes_each_on_its_own
 from PIL import Image
 from torch import nn
 
-from vidream import DreamSettings, Settings, StyleSettings, StyleTerm, dream_frames
+from vidream import DreamSettings, Settings, StyleSettings, StyleTerm
 from vidream.cli import cli
 from vidream.dreamer import read_style
 from vidream.effects import decoder
@@ -371,26 +371,12 @@ def test_known_ground_keeps_most_of_its_painting(effect, known, share, carry):
     assert torch.allclose(given, torch.lerp(anew, painting, share * carry), atol=2e-3)
 
 
-def pan(count=4):
-    return [np.roll(textured(64, 96), 3 * k, axis=1) for k in range(count)]
-
-
 def test_without_coherence_every_frame_is_painted_on_its_own(effect):
-    painter = effect(ALONE)
-    both = [f.image for f, _ in dream_frames(pan(), ALONE, processor=painter)]
-    alone = [next(iter(dream_frames([p], ALONE, processor=painter)))[0].image for p in pan()]
-    assert all(np.array_equal(a, b) for a, b in zip(both, alone, strict=True))
+    assert makes_each_on_its_own(effect(ALONE), ALONE)
 
 
 def test_what_is_painted_moves_with_the_scene(effect):
-    def flicker(settings):
-        """What the pan, 3 pixels a frame, does not explain; away from where it wraps around."""
-        painter = effect(settings)
-        shown = [f.image / 255 for f, _ in dream_frames(pan(8), settings, processor=painter)]
-        apart = (np.roll(a, 3, axis=1) - b for a, b in pairwise(shown[3:]))
-        return np.mean([np.square(x[:, 30:]).mean() for x in apart])
-
-    assert flicker(FULL) < 0.5 * flicker(ALONE)
+    assert flicker(effect(FULL), FULL) < 0.5 * flicker(effect(ALONE), ALONE)
 
 
 # The command

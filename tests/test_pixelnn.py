@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from conftest import textured
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from panning import flicker, makes_each_on_its_own, shown
 from PIL import Image
 
-from vidream import DreamSettings, ExampleSettings, LayerTerm, Settings, dream_frames
+from vidream import DreamSettings, ExampleSettings, LayerTerm, Settings
 from vidream.cli import cli
 from vidream.effects import hypercolumns, pixelnn
 from vidream.effects.examples import CELL, Look, as_keys, as_query, find_pictures, scaled
@@ -287,26 +288,12 @@ def test_examples_that_do_not_fit_are_one_line(effect, monkeypatch):
 # Time
 
 
-def pan(count=4):
-    return [np.roll(textured(64, 96), 3 * k, axis=1) for k in range(count)]
-
-
 def test_without_coherence_every_frame_is_composed_on_its_own(effect):
-    painter = effect(ALONE)
-    both = [f.image for f, _ in dream_frames(pan(), ALONE, processor=painter)]
-    alone = [next(iter(dream_frames([p], ALONE, processor=painter)))[0].image for p in pan()]
-    assert all(np.array_equal(a, b) for a, b in zip(both, alone, strict=True))
+    assert makes_each_on_its_own(effect(ALONE), ALONE)
 
 
 def test_what_is_composed_moves_with_the_scene(effect):
-    def flicker(settings):
-        """What the pan, 3 pixels a frame, does not explain; away from where it wraps around."""
-        painter = effect(settings)
-        shown = [f.image / 255 for f, _ in dream_frames(pan(8), settings, processor=painter)]
-        apart = (np.roll(a, 3, axis=1) - b for a, b in pairwise(shown[3:]))
-        return np.mean([np.square(x[:, 30:]).mean() for x in apart])
-
-    assert flicker(FULL) < 0.5 * flicker(ALONE)
+    assert flicker(effect(FULL), FULL) < 0.5 * flicker(effect(ALONE), ALONE)
 
 
 def test_noise_of_the_camera_does_not_flicker(effect):
@@ -316,12 +303,11 @@ def test_noise_of_the_camera_does_not_flicker(effect):
         (still + random.normal(0, 4, still.shape)).clip(0, 255).astype(np.uint8) for _ in range(5)
     ]
 
-    def flicker(settings):
-        painter = effect(settings)
-        shown = [f.image / 255 for f, _ in dream_frames(noisy, settings, processor=painter)]
-        return np.mean([np.square(a - b).mean() for a, b in pairwise(shown[1:])])
+    def change(settings):
+        pictures = [picture / 255 for picture in shown(effect(settings), settings, noisy)]
+        return np.mean([np.square(a - b).mean() for a, b in pairwise(pictures[1:])])
 
-    assert flicker(FULL) < 0.5 * flicker(ALONE)
+    assert change(FULL) < 0.5 * change(ALONE)
 
 
 # The command
