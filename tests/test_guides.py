@@ -67,6 +67,22 @@ def test_a_guide_that_is_no_video(tmp_path):
         GuideVideo(str(tmp_path / "guide.mp4"))
 
 
+@pytest.mark.parametrize(("target", "film"), [("o.png", {}), ("o.mp4", {"zoom": 1.1, "frames": 2})])
+def test_only_a_video_has_a_guide_that_moves(guide, tmp_path, target, film):
+    still = tmp_path / "still.png"
+    Image.fromarray(textured(96, 96)).save(still)
+    settings = Settings().updated(guide=guide, octaves=1, steps=1, **film)
+    with pytest.raises(InputError, match=r"^guide: .*guide\.mp4 .*: give a picture$"):
+        dream_video(still, tmp_path / target, settings)
+    assert not (tmp_path / target).exists()
+
+
+def test_a_guide_that_is_not_there_is_told_from_a_source(tmp_path):
+    settings = DreamSettings(guide=str(tmp_path / "cat.png"))
+    with pytest.raises(InputError, match=r"^guide: there is no file .*cat\.png"):
+        Dreamer(settings)
+
+
 def test_an_effect_that_takes_no_guide(guide):
     with GuideVideo(guide) as video, pytest.raises(SettingsError, match="effect dream"):
         video.leads(PassThrough(DreamSettings()), Fraction(0))

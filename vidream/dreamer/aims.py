@@ -12,12 +12,12 @@ from vidream.dreamer import objectives
 from vidream.dreamer.likeness import MOMENTS, STATISTICS, Likeness
 from vidream.dreamer.objectives import Guide, Measure, Objective
 from vidream.dreamer.styles import read_style
-from vidream.errors import SettingsError
+from vidream.errors import InputError, SettingsError
 from vidream.frames import Picture, to_tensor
 from vidream.images import resize
 from vidream.networks import Network, NetworkSpec, class_terms
 from vidream.settings import DreamSettings, LayerTerm, ReadSettings, StyleSettings
-from vidream.stills import read_still
+from vidream.stills import is_still, read_still
 
 _GUIDE_SIDE = 512
 """Pixels of a guide's longer side at most: its parts as large as what is to grow of them."""
@@ -79,8 +79,19 @@ def make_aim(dream: DreamSettings, style: StyleSettings, network: Network) -> Ob
     aim = Objective((*grown, *classes), measures, likenesses, content, dream.total_variation)
     if dream.guide is None:
         return aim
-    picture = read_still(dream.guide, ReadSettings(max_side=_GUIDE_SIDE)).image
-    return guided(aim, picture, dream, network)
+    return guided(aim, _read_guide(dream.guide), dream, network)
+
+
+def _read_guide(guide: str) -> Picture:
+    if not is_still(guide):
+        raise InputError(
+            f"guide: {guide} is no PNG, JPEG or WebP, and only the dream of a video has a guide "
+            "that moves: give a picture"
+        )
+    try:
+        return read_still(guide, ReadSettings(max_side=_GUIDE_SIDE)).image
+    except InputError as error:
+        raise InputError(f"guide: {error}") from error
 
 
 def guided(aim: Objective, picture: Picture, dream: DreamSettings, network: Network) -> Objective:

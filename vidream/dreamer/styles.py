@@ -32,7 +32,7 @@ def read_style(path: str, size: int) -> Tensor:
     try:
         picture = read_still(path, ReadSettings()).image
     except InputError as error:
-        raise InputError(f"no style: {error}") from error
+        raise InputError(f"style: {error}") from error
     height, width = picture.shape[:2]
     if min(height, width) < LEAST_SIDE:
         raise InputError(
