@@ -472,5 +472,5 @@ def test_a_style_is_brought_to_size(tmp_path):
     path = save(tmp_path / "strip.png", textured(40, 400))
     assert read_style(path, 64).shape == (1, 3, 26, 256)
     assert read_style(save(tmp_path / "b.png", textured(80, 100)), 40).shape == (1, 3, 40, 50)
-    with pytest.raises(InputError, match="^style: "):
+    with pytest.raises(InputError, match=r"^style: "):
         read_style(str(tmp_path / "gone.png"), 64)
