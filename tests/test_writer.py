@@ -204,6 +204,14 @@ def test_an_unfinished_writer_leaves_nothing(clip, tmp_path):
         assert leftovers(tmp_path) == []
 
 
+def test_sound_of_a_source_that_is_closed_is_refused(clip, tmp_path):
+    with open_reader(clip) as reader:
+        info = reader.info
+    with pytest.raises(OutputError, match="while its reader is open"):
+        open_writer(tmp_path / "out.mp4", info)
+    assert leftovers(tmp_path) == []
+
+
 def test_a_name_taken_meanwhile_is_not_overwritten(clip, tmp_path):
     with open_reader(clip) as reader, open_writer(tmp_path / "d.mp4", reader.info) as writer:
         writer.write(next(i for i in reader if not isinstance(i, AudioPacket)))

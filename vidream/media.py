@@ -68,7 +68,7 @@ class VideoInfo:
             delivered as :class:`vidream.hdr.PqCurve` has them.
         sample_aspect_ratio: width of a pixel over its height.
         metadata: title, artist and the like.
-        audio: the audio tracks, as templates for the writer.
+        audio: the audio tracks, as templates for the writer as long as their reader is open.
     """
 
     width: int

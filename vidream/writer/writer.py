@@ -354,6 +354,20 @@ def _track(
         return None
 
 
+def _check_open(template: Any) -> None:
+    """Refuse a stream of a file that is closed: PyAV would read memory that is freed.
+
+    Raises:
+        OutputError: it is.
+    """
+    try:
+        template.container.start_time  # noqa: B018
+    except AssertionError as error:
+        raise OutputError(
+            "the source of the sound is closed already: write while its reader is open"
+        ) from error
+
+
 class _Track:
     """A track of sound: copied packet for packet where the container allows it.
 
@@ -364,6 +378,7 @@ class _Track:
         self, out: av.container.OutputContainer, container: Container, number: int, template: Any
     ) -> None:
         self._out, self._number, self._lost = out, number, 0
+        _check_open(template)
         codec = template.codec_context.name
         known = template.codec_context.codec.canonical_name
         allowed = out.supported_codecs if container.copies is None else container.copies
