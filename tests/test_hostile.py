@@ -15,6 +15,7 @@ import threading
 import time
 import zlib
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -29,10 +30,12 @@ from vidream import Settings, VidreamError, dream_video
 from vidream.dreamer.memory import check_frames
 from vidream.errors import DeviceError, InputError, WeightsError
 from vidream.frames import Frame
-from vidream.reader import guard, open_reader
+from vidream.inscriptions import read_comment
+from vidream.reader import container, guard, open_reader
 from vidream.reader.guard import Guard, StalledError, decoding_threads
 from vidream.record import Record
 from vidream.settings import ReadSettings
+from vidream.sound import Soundtrack, hear
 from vidream.stills import read_still
 from vidream.weights import load_state
 
@@ -138,7 +141,7 @@ def test_pipes_may_take_their_time_but_can_be_interrupted(impatient):
 
 
 def test_a_file_that_never_opens_is_one_line(clip, tmp_path, impatient, never, monkeypatch):
-    monkeypatch.setattr("vidream.reader.reader.open_container", lambda *_: never())
+    monkeypatch.setattr(container, "av_open", lambda *_: never())
     with pytest.raises(InputError, match="read no further") as error:
         dream_video(clip, tmp_path / "out.mp4", NONE)
     assert len(str(error.value).splitlines()) == 1
@@ -158,6 +161,115 @@ def test_a_decoder_that_stops_leaves_what_it_gave(tmp_path, impatient, never, mo
     with caplog.at_level(logging.INFO):
         assert 1 <= len(frames(clip)) < 60
     assert "cannot be read beyond" in caplog.text
+
+
+def test_what_is_pulled_comes_in_order_and_so_does_what_is_raised(clip):
+    def items():
+        yield from range(1000)
+        raise ZeroDivisionError
+
+    for source in (clip, io.BytesIO()):
+        watched, given = Guard(source, "clip"), []
+        with pytest.raises(ZeroDivisionError):
+            given.extend(watched.pulled(items()))
+        assert given == list(range(1000))
+        assert list(watched.pulled(iter(()))) == []
+        watched.close(lambda: None)
+
+
+def test_a_pipe_is_pulled_no_further_than_is_asked():
+    pulled = []
+    watched = Guard(io.BytesIO(), "standard input")
+    assert next(watched.pulled(pulled.append(k) or k for k in range(10))) == 0
+    assert pulled == [0]
+    watched.close(lambda: None)
+
+
+class Stuck:
+    """A container of which no more than some packets come.
+
+    Args:
+        opened: the container.
+        most: how many packets come.
+        wait: what is called in place of the next one.
+    """
+
+    def __init__(self, opened, most, wait):
+        self._opened, self._most, self._wait = opened, most, wait
+
+    def __getattr__(self, name):
+        return getattr(self._opened, name)
+
+    def demux(self, *streams):
+        yield from islice(self._opened.demux(*streams), self._most)
+        self._wait()
+
+
+@pytest.fixture
+def stuck(monkeypatch, impatient, never):
+    """Lets what is opened from now on never open (None), or give so many packets and no more."""
+    av_open = container.av_open
+
+    def stick(most=None):
+        def opened(*args):
+            return never() if most is None else Stuck(av_open(*args), most, never)
+
+        monkeypatch.setattr(container, "av_open", opened)
+
+    return stick
+
+
+def listen_in(path):
+    picture = textured(16, 16)
+    with Soundtrack(path) as sound:
+        return list(sound.among(Frame(picture, k, k, Fraction(1, 5), 1) for k in range(5)))
+
+
+@pytest.mark.parametrize("read", [hear, listen_in])
+@pytest.mark.parametrize("most", [None, 0, 7])
+def test_a_sound_that_stops_is_one_line(tmp_path, stuck, read, most):
+    path = make_clip(tmp_path / "a.mp4", rate=Fraction(5), sound="aac")
+    read(path)
+    stuck(most)
+    with pytest.raises(InputError, match=r"a\.mp4 is read no further.*copy it again") as error:
+        read(path)
+    assert len(str(error.value).splitlines()) == 1
+    assert str(error.value).startswith("audio: ") == (read is listen_in)
+
+
+def test_what_came_of_a_sound_that_stops_is_given(tmp_path, stuck):
+    path = make_clip(tmp_path / "a.mp4", rate=Fraction(5), sound="aac")
+    whole = listen_in(path)
+    stuck(12)
+    given = []
+    with Soundtrack(path) as sound, pytest.raises(InputError):
+        given.extend(sound.until(None, Fraction(0)))
+    assert 0 < len(given) < len(whole)
+
+
+def test_a_sound_among_pictures_is_read_on_while_they_pass(tmp_path, monkeypatch, impatient):
+    """What lies between is progress, however much it is."""
+    pictures = [textured(48, 64, k) for k in range(12)]
+    path = make_clip(tmp_path / "a.mp4", pictures, rate=Fraction(5), sound="aac")
+    av_open = container.av_open
+
+    class Slow(Stuck):
+        def demux(self, *streams):
+            for packet in self._opened.demux():
+                time.sleep(0.03 if packet.stream.type == "video" else 0)
+                if not streams or packet.stream in streams:
+                    yield packet
+
+    heard = hear(path).envelopes["all"]
+    monkeypatch.setattr(container, "av_open", lambda *args: Slow(av_open(*args), None, None))
+    assert np.array_equal(hear(path).envelopes["all"], heard)
+
+
+def test_a_comment_that_never_comes_is_one_line(clip, stuck):
+    stuck()
+    with pytest.raises(InputError, match="read no further") as error:
+        read_comment(clip)
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

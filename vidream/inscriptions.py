@@ -82,7 +82,8 @@ def read_comment(place: Place) -> str | None:
     name = os.fspath(place)  # type: ignore[arg-type]
     if is_still(name) or name.lower().endswith(".gif"):
         return read_still_comment(name)
-    with open_container(name, name) as container:
+    container, guard = open_container(name, name)
+    with guard.closing(container):
         # Matroska writes names in capitals.
         tags = {key.lower(): value for key, value in container.metadata.items()}
     return tags.get("comment")

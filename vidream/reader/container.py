@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ import av.video
 from vidream.errors import InputError
 from vidream.media import MAX_PIXELS, MAX_SIDE, Place, is_pipe
 from vidream.reader.cameras import Camera, camera_of
-from vidream.reader.guard import decoding_threads
+from vidream.reader.guard import Guard, decoding_threads
 
 _log = logging.getLogger(__name__)
 
@@ -40,12 +41,20 @@ def name_of(source: Place) -> str:
     return "standard input" if is_pipe(source) else os.fspath(source)  # type: ignore[arg-type]
 
 
-def open_container(source: Place, name: str) -> av.container.InputContainer:
+def open_container(source: Place, name: str) -> tuple[av.container.InputContainer, Guard]:
     """Open a container of a kind that cannot name other files, or a camera.
 
+    Returns:
+        The container, and the guard that opened it: by that it is read, and closed in the end.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it does not open.
     """
+    guard = Guard(source, name)
+    return guard.open(partial(_open, source, name)), guard
+
+
+def _open(source: Place, name: str) -> av.container.InputContainer:
     camera = None if is_pipe(source) else camera_of(name)
     if camera is not None:
         return _open_camera(camera, name)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import queue
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ Item = TypeVar("Item")
 _TO_OPEN = 15.0  # seconds without progress until the first frame
 _LATER = 120.0  # the same from then on: discs fall asleep, and networks fail for a moment
 _LOOK = 0.5  # seconds; a process that was stopped for an hour has waited for one of them only
+_SPELL = 0.01  # seconds of work that one call is worth, where that comes in small pieces
 _SOUND = 2**26  # bytes of sound that may lie before the first picture
 _MOST_TICKS = 2**62
 _FRAMES = 2**29  # bytes of the frames that a decoder works on at once
@@ -94,6 +97,32 @@ class Guard:
             given: Result = result
             return given
 
+    def pulled(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Give what an iterator gives, which is run in the thread, a little ahead of its use.
+
+        Each item is progress, and with the first of them this is a recording. So one that nobody
+        wants is better given than passed over: gigabytes of pictures may lie between two packets
+        of sound.
+
+        Raises:
+            StalledError: the next one does not come.
+        """
+        # A pipe may be long in bringing the next one: what is there is given at once.
+        spell = 0.0 if self._patience is None else _SPELL
+        ended = False
+        while not ended:
+            taken: list[Item] = []
+            broken = None
+            try:
+                ended = self.run(partial(_take, items, taken, spell))
+            except Exception as error:
+                broken = error
+            if taken:
+                self.relax()
+            yield from tuple(taken)  # a thread that was given up may still add to them
+            if broken is not None:
+                raise broken
+
     def interrupt(self) -> None:
         """Let nobody wait any longer, in whatever thread that is."""
         self.interrupted = True
@@ -125,6 +154,16 @@ class Guard:
                 self._results.put((call(), None))
             except BaseException as error:
                 self._results.put((None, error))
+
+
+def _take(items: Iterator[Item], taken: list[Item], spell: float) -> bool:
+    """Take items for so many seconds, and tell whether these were all."""
+    end = time.monotonic() + spell
+    for item in items:
+        taken.append(item)
+        if time.monotonic() >= end:
+            return False
+    return True
 
 
 def _is_regular(source: Place) -> bool:

@@ -65,8 +65,7 @@ class Reader:
         self._source, self._name = source, name_of(source)
         self.skip = 0
         """Frames that are passed over before the first one that is given."""
-        self._guard = Guard(source, self._name)
-        self._container = self._guard.open(lambda: open_container(source, self._name))
+        self._container, self._guard = open_container(source, self._name)
         try:
             self._stream = choose_video(self._container, self._name)
             self._audio = choose_sound(self._container)
@@ -198,8 +197,7 @@ class Reader:
         if not self._audio:
             return
         ends = [time for time in (end, self._end()) if time is not None]
-        guard = Guard(self._source, self._name)
-        container = guard.open(lambda: open_container(self._source, self._name))
+        container, guard = open_container(self._source, self._name)
         guard.relax()
         with guard.closing(container):
             packets = self._pull(container, guard)

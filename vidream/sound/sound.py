@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -72,7 +73,7 @@ def hear(place: Place) -> Sound:
     """Listen to the first sound track of a file.
 
     Raises:
-        InputError: it cannot be read twice, or holds no sound that can be decoded.
+        InputError: it cannot be read twice, holds no sound that can be decoded, or stalls.
     """
     if is_live(place):
         raise InputError(
@@ -90,15 +91,18 @@ def _samples(name: str) -> Iterator[Samples]:
     """Give the sound as mono float samples at :data:`RATE`, from the file's beginning on.
 
     Raises:
-        InputError: there is no sound.
+        InputError: there is no sound, or no more comes though it has not ended.
     """
-    with open_container(name, name) as container:
+    container, guard = open_container(name, name)
+    with guard.closing(container):
         tracks = choose_sound(container)
         if not tracks:
             raise InputError(f"{name} has no sound to follow: give some with --audio FILE")
         origin = Fraction(container.start_time or 0, 1_000_000)
         heard = 0
-        for frame in _mono(container, tracks[0]):
+        for frame in guard.pulled(_mono(container, tracks[0])):
+            if frame is None:
+                continue
             samples: Samples = frame.to_ndarray()[0]
             if frame.pts is not None and frame.time_base is not None:
                 begins = round((frame.pts * frame.time_base - origin) * RATE)
@@ -114,14 +118,21 @@ def _samples(name: str) -> Iterator[Samples]:
             yield samples
 
 
-def _mono(container: av.container.InputContainer, track: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """Decode a track, mixed down; what cannot be decoded is passed over."""
+def _mono(
+    container: av.container.InputContainer, track: av.AudioStream
+) -> Iterator[av.AudioFrame | None]:
+    """Decode a track, mixed down; None for each packet of another, or that cannot be decoded."""
     mixer = av.AudioResampler(format="fltp", layout="mono", rate=RATE)
-    for packet in container.demux(track):
+    packets: Iterator[Any] = container.demux()
+    for packet in packets:
+        if packet.stream is not track:
+            yield None
+            continue
         try:
             decoded = packet.decode()
         except av.FFmpegError as error:
             _log.debug("a packet of sound cannot be decoded: %s", error)
+            yield None
             continue
         for frame in decoded:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -23,30 +24,30 @@ class Soundtrack:
         start: where in it the first frame is, in seconds; None for its beginning.
 
     Raises:
-        InputError: there is no sound to read there; the message begins with "audio".
+        InputError: there is no sound to read there, or, once it is read, no more comes though it
+            has not ended; the message begins with "audio".
     """
 
     def __init__(self, path: str, start: float | None = None) -> None:
-        try:
-            self._container = open_container(path, path)
-        except InputError as error:
-            raise InputError(f"audio: {error}") from error
+        with _as_audio():
+            self._container, self._guard = open_container(path, path)
         tracks = choose_sound(self._container)
         if not tracks:
-            self._container.close()
+            self._guard.close(self._container.close)
             raise InputError(f"audio: {path} has no sound: give a file that has some")
         self._track = tracks[0]
         origin = (self._container.start_time or 0) * _MICROSECOND
         self._begin = origin + Fraction(start or 0).limit_denominator(1_000_000)
         self._cut = start is not None  # without, an encoder's run-up before the beginning stays
-        self._packets: Iterator[Any] = self._container.demux(self._track)
+        # Of all streams, as the guard wants it.
+        self._packets: Iterator[Any] = self._guard.pulled(self._container.demux())
         self._waiting: AudioPacket | None = None
 
     def __enter__(self) -> Soundtrack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        self._guard.close(self._container.close)
 
     def on(self, info: VideoInfo) -> VideoInfo:
         """Give what a writer must know of a clip that has this sound in place of its own."""
@@ -85,13 +86,23 @@ class Soundtrack:
             self._waiting = None
 
     def _next(self, first: Fraction) -> AudioPacket | None:
-        for packet in self._packets:
-            if packet.dts is None or packet.pts is None:
-                continue
-            if self._cut and packet.pts * packet.time_base < self._begin:
-                continue
-            earlier = round((self._begin - first) / packet.time_base)
-            packet.pts -= earlier
-            packet.dts -= earlier
-            return AudioPacket(0, packet)
+        with _as_audio():
+            for packet in self._packets:
+                if packet.stream is not self._track or packet.dts is None or packet.pts is None:
+                    continue
+                if self._cut and packet.pts * packet.time_base < self._begin:
+                    continue
+                earlier = round((self._begin - first) / packet.time_base)
+                packet.pts -= earlier
+                packet.dts -= earlier
+                return AudioPacket(0, packet)
         return None
+
+
+@contextmanager
+def _as_audio() -> Iterator[None]:
+    """Say of errors whose they are."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"audio: {error}") from error
