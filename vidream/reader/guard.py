@@ -7,6 +7,7 @@ from ending, and a pipe on which nothing comes can be interrupted.
 
 from __future__ import annotations
 
+import logging
 import queue
 import stat
 import threading
@@ -32,6 +33,9 @@ _SPELL = 0.01  # seconds of work that one call is worth, where that comes in sma
 _SOUND = 2**26  # bytes of sound that may lie before the first picture
 _MOST_TICKS = 2**62
 _FRAMES = 2**29  # bytes of the frames that a decoder works on at once
+
+
+_log = logging.getLogger(__name__)
 
 
 class StalledError(InputError):
@@ -102,7 +106,7 @@ class Guard:
 
         Each item is progress, and with the first of them this is a recording. So one that nobody
         wants is better given than passed over: gigabytes of pictures may lie between two packets
-        of sound.
+        of sound. A file that is damaged so that it cannot be read on ends there, with a line.
 
         Raises:
             StalledError: the next one does not come.
@@ -115,6 +119,10 @@ class Guard:
             broken = None
             try:
                 ended = self.run(partial(_take, items, taken, spell))
+            except (av.FFmpegError, OSError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                _log.info("%s breaks off (%s): what is before that is taken", self._name, reason)
+                ended = True
             except Exception as error:
                 broken = error
             if taken:
