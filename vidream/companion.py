@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Self
 
-from vidream.errors import InputError
+from vidream.errors import InputError, naming
 from vidream.frames import Frame, Picture
 from vidream.media import is_pipe
 from vidream.reader import Reader, open_reader
@@ -32,15 +32,13 @@ class Companion:
         self._frames: Iterator[Frame] = iter(())
         if is_pipe(place):
             raise InputError(f"{role}: it cannot be read from a pipe: give a file")
-        try:
+        with naming(role):
             if is_still(place):
                 self._shown = Frame(read(place))
             else:
                 self._reader = open_reader(place)
                 self._frames = (item for item in self._reader if isinstance(item, Frame))
                 self._shown = next(self._frames)
-        except InputError as error:
-            raise InputError(f"{role}: {error}") from error
         self._begin = self._shown.time
         self._next = next(self._frames, None)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -32,6 +33,15 @@ class WeightsError(VidreamError):
 
 class DeviceError(VidreamError):
     """The device that was asked for is not there, or has too little memory."""
+
+
+@contextmanager
+def naming(role: str) -> Iterator[None]:
+    """Let an :class:`InputError` of a file beside the source say whose it is: "guide: …"."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{role}: {error}") from error
 
 
 def unknown(kind: str, name: str, valid: Iterable[str], hint: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from vidream.errors import InputError
+from vidream.errors import InputError, naming
 from vidream.frames import Frame
 from vidream.media import Place
 from vidream.settings import Reaction, Settings, checked
@@ -113,10 +113,8 @@ def _hear(audio: str | None, source: Place | None) -> Sound:
     place = source if audio is None else audio
     if place is None:
         raise InputError("there is no sound to follow: give some with --audio FILE")
-    try:
+    with naming("audio-reactive"):
         return hear(place)
-    except InputError as error:
-        raise InputError(f"audio-reactive: {error}") from error
 
 
 def _following(sound: Sound, band: str, low: float, high: float) -> Course:

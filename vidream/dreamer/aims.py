@@ -12,7 +12,7 @@ from vidream.dreamer import objectives
 from vidream.dreamer.likeness import MOMENTS, STATISTICS, Likeness
 from vidream.dreamer.objectives import Guide, Measure, Objective
 from vidream.dreamer.styles import read_style
-from vidream.errors import InputError, SettingsError
+from vidream.errors import InputError, SettingsError, naming
 from vidream.frames import Picture, to_tensor
 from vidream.images import resize
 from vidream.networks import Network, NetworkSpec, class_terms
@@ -88,10 +88,8 @@ def _read_guide(guide: str) -> Picture:
             f"guide: {guide} is no PNG, JPEG or WebP, and only the dream of a video has a guide "
             "that moves: give a picture"
         )
-    try:
+    with naming("guide"):
         return read_still(guide, ReadSettings(max_side=_GUIDE_SIDE)).image
-    except InputError as error:
-        raise InputError(f"guide: {error}") from error
 
 
 def guided(aim: Objective, picture: Picture, dream: DreamSettings, network: Network) -> Objective:

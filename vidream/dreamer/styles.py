@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vidream.errors import InputError
+from vidream.errors import InputError, naming
 from vidream.frames import to_tensor
 from vidream.images import resize
 from vidream.settings import ReadSettings
@@ -29,10 +29,8 @@ def read_style(path: str, size: int) -> Tensor:
     Raises:
         InputError: there is no picture to read there, or it is too small.
     """
-    try:
+    with naming("style"):
         picture = read_still(path, ReadSettings()).image
-    except InputError as error:
-        raise InputError(f"style: {error}") from error
     height, width = picture.shape[:2]
     if min(height, width) < LEAST_SIDE:
         raise InputError(

@@ -12,7 +12,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from vidream.errors import InputError
+from vidream.errors import naming
 from vidream.finish.masks import Mask
 from vidream.frames import Frame, to_tensor
 from vidream.images import Palette, guided_filter, keep_colour, match_colour, palette
@@ -125,7 +125,5 @@ def _palette_of(match: str | None) -> Palette | None:
     """Measure the picture whose colours are to be matched; None if it is the source, or none is."""
     if match is None or match == "source":
         return None
-    try:
+    with naming("match-color"):
         return palette(to_tensor(read_still(match, ReadSettings()).image))
-    except InputError as error:
-        raise InputError(f"match-color: {error}") from error

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from vidream.errors import InputError
+from vidream.errors import InputError, naming
 from vidream.frames import Frame
 from vidream.media import AudioPacket, VideoInfo
 from vidream.reader import choose_sound, open_container
@@ -29,7 +28,7 @@ class Soundtrack:
     """
 
     def __init__(self, path: str, start: float | None = None) -> None:
-        with _as_audio():
+        with naming("audio"):
             self._container, self._guard = open_container(path, path)
         tracks = choose_sound(self._container)
         if not tracks:
@@ -86,7 +85,7 @@ class Soundtrack:
             self._waiting = None
 
     def _next(self, first: Fraction) -> AudioPacket | None:
-        with _as_audio():
+        with naming("audio"):
             for packet in self._packets:
                 if packet.stream is not self._track or packet.dts is None or packet.pts is None:
                     continue
@@ -97,12 +96,3 @@ class Soundtrack:
                 packet.dts -= earlier
                 return AudioPacket(0, packet)
         return None
-
-
-@contextmanager
-def _as_audio() -> Iterator[None]:
-    """Say of errors whose they are."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"audio: {error}") from error
