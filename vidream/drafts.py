@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from vidream.errors import OutputError
+from vidream.errors import OutputError, reason
 from vidream.media import Place, is_pipe
 
 PART = ".part"
@@ -124,9 +124,7 @@ def exists(target: Path | str) -> OutputError:
 
 def cannot_write(target: Path | str, error: OSError) -> OutputError:
     """Make the error for a target that the system will not let us write."""
-    return OutputError(
-        f"cannot write {target} ({error.strerror or error}): check the disk and permissions"
-    )
+    return OutputError(f"cannot write {target} ({reason(error)}): check the disk and permissions")
 
 
 def check_place(target: Path, source: Place, *, overwrite: bool) -> None:

@@ -44,6 +44,11 @@ def naming(role: str) -> Iterator[None]:
         raise InputError(f"{role}: {error}") from error
 
 
+def reason(error: BaseException) -> str:
+    """Tell why something failed, in the words of the system where it has any."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def unknown(kind: str, name: str, valid: Iterable[str], hint: str) -> str:
     """One line for a name that is none of ``valid``: the near ones if any, and ``hint``."""
     near = get_close_matches(name, list(valid), n=5, cutoff=0.5)

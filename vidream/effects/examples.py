@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import Field, Match, block_means
-from vidream.errors import DeviceError, InputError
+from vidream.errors import DeviceError, InputError, reason
 from vidream.frames import to_tensor
 from vidream.images import Size, resize
 from vidream.settings import ReadSettings
@@ -57,7 +57,7 @@ def _listed(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError as error:
         raise InputError(
-            f"no examples: the folder {folder} cannot be read: {error.strerror or error}"
+            f"no examples: the folder {folder} cannot be read: {reason(error)}"
         ) from error
 
 

@@ -14,7 +14,7 @@ import av
 import av.container
 import av.video
 
-from vidream.errors import InputError
+from vidream.errors import InputError, reason
 from vidream.media import MAX_PIXELS, MAX_SIDE, Place, is_pipe
 from vidream.reader.cameras import Camera, camera_of
 from vidream.reader.guard import Guard, decoding_threads
@@ -70,9 +70,8 @@ def _open(source: Place, name: str) -> av.container.InputContainer:
     try:
         container = av_open(file, None, _PIPE if is_pipe(source) else _FILE)
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         raise _unindexed(source) or InputError(
-            f"{name} is not a video that can be read ({reason}): is it whole, and a video?"
+            f"{name} is not a video that can be read ({reason(error)}): is it whole, and a video?"
         ) from error
     if len(container.streams) == 0 and (lost := _unindexed(source)) is not None:
         container.close()
@@ -92,10 +91,9 @@ def _open_camera(camera: Camera, name: str) -> av.container.InputContainer:
     try:
         return av_open(camera.place, camera.kind, camera.options)
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"the camera {name} cannot be opened ({reason}): is it plugged in, allowed to you, and "
-            "not in use elsewhere?"
+            f"the camera {name} cannot be opened ({reason(error)}): is it plugged in, "
+            "allowed to you, and not in use elsewhere?"
         ) from error
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import av.container
 
-from vidream.errors import InputError
+from vidream.errors import InputError, reason
 from vidream.media import AudioPacket, Place, is_pipe
 
 Result = TypeVar("Result")
@@ -120,8 +120,8 @@ class Guard:
             try:
                 ended = self.run(partial(_take, items, taken, spell))
             except (av.FFmpegError, OSError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                _log.info("%s breaks off (%s): what is before that is taken", self._name, reason)
+                why = reason(error)
+                _log.info("%s breaks off (%s): what is before that is taken", self._name, why)
                 ended = True
             except Exception as error:
                 broken = error

@@ -14,7 +14,7 @@ import av
 import av.container
 import av.video
 
-from vidream.errors import InputError
+from vidream.errors import InputError, reason
 from vidream.media import AudioPacket
 from vidream.reader.container import check_size
 from vidream.reader.guard import Guard, StalledError, within
@@ -180,10 +180,9 @@ class Packets:
             yield packet
 
     def _say_where_it_broke(self, error: Exception) -> None:
-        reason = getattr(error, "strerror", None) or str(error)
         _log.info(
             "%s cannot be read beyond %.1f s (%s): what is before that is taken",
-            self._name, float(self._reached), reason,
+            self._name, float(self._reached), reason(error),
         )  # fmt: skip
 
     def _place(self, packet: Any) -> None:

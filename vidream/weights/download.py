@@ -18,7 +18,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from vidream.errors import WeightsError
+from vidream.errors import WeightsError, reason
 
 Progress = Callable[[int, int | None], None]
 """Called while a file is downloaded with the bytes so far and the total, None if unknown."""
@@ -72,7 +72,7 @@ def download(
         temporary.replace(target)
     except OSError as error:
         raise WeightsError(
-            f"cannot write {target.name} into {target.parent}: {error.strerror or error}"
+            f"cannot write {target.name} into {target.parent}: {reason(error)}"
         ) from None
     finally:
         with suppress(OSError):  # also after Ctrl-C; it may never have been made
@@ -136,7 +136,7 @@ def _fetch(url: str, part: _Part, progress: Progress | None) -> None:
             try:
                 block = answer.read1(_BLOCK)
             except (OSError, HTTPException) as error:
-                raise _LostError(f"the connection broke off ({_reason(error)})") from None
+                raise _LostError(f"the connection broke off ({reason(error)})") from None
             if not block:
                 break
             part.write(block)
@@ -157,21 +157,17 @@ def _answer(url: str, part: _Part) -> Any:
         return _opener().open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        reason = f"the server answers {error.code} {error.reason}"
+        answer = f"the server answers {error.code} {error.reason}"
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.size:
             part.restart()
         elif error.code < HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in _PASSING:
-            raise WeightsError(f"cannot download {url}: {reason}") from None
-        raise _LostError(reason) from None
+            raise WeightsError(f"cannot download {url}: {answer}") from None
+        raise _LostError(answer) from None
     except (OSError, HTTPException, ValueError) as error:
         inner = getattr(error, "reason", error)
         if not isinstance(inner, (OSError, HTTPException)):  # not an address, or not of a server
             raise WeightsError(f"cannot download {url}: {inner}") from None
-        raise _LostError(_reason(inner)) from None
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise _LostError(reason(inner)) from None
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidream.errors import WeightsError
+from vidream.errors import WeightsError, reason
 from vidream.weights.download import Progress, download
 
 State = dict[str, Tensor]
@@ -263,4 +263,4 @@ def _require_file(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> WeightsError:
-    return WeightsError(f"cannot read {path}: {error.strerror or error}")
+    return WeightsError(f"cannot read {path}: {reason(error)}")
