@@ -247,8 +247,15 @@ def test_what_came_of_a_sound_that_stops_is_given(tmp_path, stuck):
     assert 0 < len(given) < len(whole)
 
 
-@pytest.mark.parametrize("error", [av.error.InvalidDataError(1, "bad"), OSError(5, "bad disc")])
-def test_a_sound_that_breaks_ends_there_with_a_line(tmp_path, monkeypatch, caplog, error):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (av.error.InvalidDataError(1, "bad"), "a.mp4 breaks off (bad)"),
+        (OSError(5, "bad disc"), "a.mp4 breaks off (bad disc)"),
+        (IndexError("of a stream that appeared on the way"), None),
+    ],
+)
+def test_a_sound_that_breaks_ends_there_with_a_line(tmp_path, monkeypatch, caplog, error, said):
     path = make_clip(tmp_path / "a.mp4", rate=Fraction(5), sound="aac")
     whole, heard = listen_in(path), hear(path).envelopes["all"]
     av_open = container.av_open
@@ -260,7 +267,7 @@ def test_a_sound_that_breaks_ends_there_with_a_line(tmp_path, monkeypatch, caplo
     with caplog.at_level(logging.INFO, "vidream"):
         assert 5 <= len(listen_in(path)) < len(whole)
         assert 0 < len(hear(path).envelopes["all"]) < len(heard)
-    assert caplog.text.count(f"a.mp4 breaks off ({error.strerror})") == 2
+    assert caplog.text.count(said or "breaks off") == (2 if said else 0)
 
 
 def test_a_sound_among_pictures_is_read_on_while_they_pass(tmp_path, monkeypatch, impatient):

@@ -123,6 +123,8 @@ class Guard:
                 why = reason(error)
                 _log.info("%s breaks off (%s): what is before that is taken", self._name, why)
                 ended = True
+            except IndexError:  # PyAV at the end of a file in which further streams have appeared
+                ended = True
             except Exception as error:
                 broken = error
             if taken:
