@@ -60,11 +60,9 @@ def gain(cells: Tensor, target: float | Tensor, size: Size, most: float = MOST) 
         ``[B, 1, H, W]``, 0 where the level is reached, to ``most``. 1 everywhere where there is no
         level to reach, as with layers of negative weight.
     """
-    if isinstance(target, Tensor):
-        target = _over(cells, target)
-    elif target <= 0:
+    if not isinstance(target, Tensor) and target <= 0:
         return torch.ones(cells.shape[0], 1, *size, device=cells.device)
-    missing = torch.log(target / local_level(cells, size).clamp_min(1e-12))
+    missing = torch.log(_over(cells, target) / local_level(cells, size).clamp_min(1e-12))
     return resize((EAGERNESS * missing).clamp(0, most), size)
 
 
@@ -82,14 +80,14 @@ def lack(cells: Tensor, target: float | Tensor) -> Tensor:
     for dim in (-2, -1):
         if cells.shape[dim] > 1:
             cells = _averaged(cells, 1, dim)
-    if isinstance(target, Tensor):
-        target = _over(cells, target)
-    return (1 - cells / target).clamp_min(0) ** 3
+    return (1 - cells / _over(cells, target)).clamp_min(0) ** 3
 
 
-def _over(cells: Tensor, pixels: Tensor) -> Tensor:
-    """Bring a map of pixels to the grid of cells."""
-    return resize(pixels, (cells.shape[-2], cells.shape[-1]))
+def _over(cells: Tensor, target: float | Tensor) -> float | Tensor:
+    """Bring a target to the grid of cells if it is one for each pixel."""
+    if not isinstance(target, Tensor):
+        return target
+    return resize(target, (cells.shape[-2], cells.shape[-1]))
 
 
 def _averaged(cells: Tensor, radius: int, dim: int) -> Tensor:
