@@ -17,7 +17,7 @@ from PIL import Image
 
 from vidream import Dreamer, DreamSettings, FilmSettings, Settings, dream_video, film_frames
 from vidream.cli import _Progress, cli
-from vidream.dreamer.octaves import smooth
+from vidream.images.filters import gaussian_blur
 from vidream.errors import InputError, NetworkError, SettingsError
 from vidream.films import plan_film, usual_preset
 from vidream.films.films import grow
@@ -187,7 +187,7 @@ def test_the_dreamer_keeps_a_zoom_sharp(dreamer):
 
 def test_what_moving_blurs_is_sharpened_and_no_more():
     image = to_tensor(textured(96, 128))
-    look, blurred = Look.of(image), smooth(image, 1.0)
+    look, blurred = Look.of(image), gaussian_blur(image, 1.0)
     sharpened = look.hold(blurred)
     assert sharpness(blurred) < sharpness(sharpened) <= sharpness(image)
     assert torch.equal(look.hold(image), image)

@@ -93,7 +93,20 @@ PRESETS: Mapping[str, Preset] = {
             "octave_scale": 1.3,
             "steps": 200,
             "step_size": 0.005,
+            "anneal": 1.0,
             "normalize": "std",
+        },
+    ),
+    # What ascent in raw pixels climbs to: opponent colours and high frequencies.
+    "psychedelic": Preset(
+        "rainbow rings, beads and eyes in every color",
+        {
+            "color": 0.0,
+            "detail": 1.0,
+            "smoothing": 1.5,
+            "steps": 10,
+            "step_size": 0.01,
+            "anneal": 1.0,
         },
     ),
 }

@@ -20,6 +20,7 @@ from torch import Tensor
 from vidream.dreamer import octaves, strength
 from vidream.dreamer.balance import Spread, held
 from vidream.dreamer.dreamer import Dreamer
+from vidream.dreamer.precondition import precondition
 from vidream.dreamer.transforms import View, draw_views
 from vidream.dreamer.windows import feather, windows
 from vidream.images import Size, resize
@@ -254,7 +255,7 @@ class _Stepper:
         gain = view.locate(strength.gain(slope.cells, level, view.size(octave), longest))
         if fresh is not None:
             gain = gain.minimum(strength.MOST + _LONGER * fresh)
-        gradient = octaves.smooth(slope.gradient, settings.smoothing)
+        gradient = precondition(slope.gradient, settings)
         if self.dreamer.aim.terms:
             step = gain * octaves.normalize_locally(gradient, settings.normalize)
         else:

@@ -13,6 +13,7 @@ from vidream.dreamer import octaves
 from vidream.dreamer.aims import guided, layers_to_load, make_aim
 from vidream.dreamer.allocator import keep_freed_memory
 from vidream.dreamer.fitting import Fitting, Room
+from vidream.dreamer.precondition import precondition
 from vidream.dreamer.survey import Slope, Surveyor
 from vidream.dreamer.transforms import View, draw_views, view_at_rest
 from vidream.errors import DeviceError
@@ -208,7 +209,7 @@ class Dreamer:
             rising.append(slope.objective)
             if self.settings.until is not None and has_settled(rising, self.settings.until):
                 break
-            gradient = octaves.smooth(slope.gradient, self.settings.smoothing)
+            gradient = precondition(slope.gradient, self.settings)
             gradient = octaves.normalize(gradient, self.settings.normalize)
             image = (image + step_size * gradient).clamp_(0, 1)
         return image, rising

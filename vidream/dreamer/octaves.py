@@ -1,4 +1,4 @@
-"""Octaves: their sizes, and the smoothing and normalisation of gradients.
+"""Octaves: their sizes, and the normalisation of gradients.
 
 Pure functions on ``[B, C, H, W]`` tensors.
 """
@@ -6,7 +6,6 @@ Pure functions on ``[B, C, H, W]`` tensors.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from vidream.images import Size, resize
 
-_STRIP = 2**16  # pixels that are smoothed at once: what fits into a cache
 _TINY = 1e-8  # keeps a flat gradient from being divided by zero
 
 
@@ -33,39 +31,6 @@ def octave_sizes(size: Size, octaves: int, scale: float, minimum: int) -> list[S
     shrinks = [scale**-k for k in reversed(range(octaves))]
     sizes = [(round(height * s), round(width * s)) for s in shrinks]
     return [s for s in sizes if min(s) >= minimum]
-
-
-def smooth(gradient: Tensor, sigma: float) -> Tensor:
-    """Blur with a Gaussian of ``sigma`` pixels; 0 leaves the gradient as it is."""
-    if sigma <= 0:
-        return gradient
-    height, width = gradient.shape[-2:]
-    # Reflection needs more image than border; a tiny octave gets a shorter kernel.
-    reach = min(math.ceil(3 * sigma), height - 1, width - 1)
-    weights = [math.exp(-0.5 * (x / sigma) ** 2) for x in range(reach + 1)]
-    total = weights[0] + 2 * sum(weights[1:])
-    kernel = [weight / total for weight in weights]
-    padded = F.pad(gradient, (reach, reach, reach, reach), mode="reflect")
-    result = torch.empty_like(gradient)
-    rows = max(1, _STRIP // width) if gradient.device.type == "cpu" else height
-    for top in range(0, height, rows):
-        strip = padded[..., top : top + rows + 2 * reach, :]
-        result[..., top : top + rows, :] = _blur(_blur(strip, kernel, -2), kernel, -1)
-    return result
-
-
-def _blur(image: Tensor, kernel: Sequence[float], dim: int) -> Tensor:
-    """Blur along one dimension; ``kernel`` is the half of it that begins at its middle.
-
-    As a sum of shifted images: oneDNN blows the three channels of a convolution up to sixteen.
-    """
-    reach = len(kernel) - 1
-    length = image.shape[dim] - 2 * reach
-    blurred = kernel[0] * image.narrow(dim, reach, length)
-    for by in range(1, reach + 1):
-        blurred.add_(image.narrow(dim, reach - by, length), alpha=kernel[by])
-        blurred.add_(image.narrow(dim, reach + by, length), alpha=kernel[by])
-    return blurred
 
 
 def normalize_locally(gradient: Tensor, by: str, reach: int = 48) -> Tensor:

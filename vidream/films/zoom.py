@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from vidream.dreamer.balance import Spread, held
-from vidream.dreamer.octaves import smooth
 from vidream.images import Camera
+from vidream.images.filters import gaussian_blur
 from vidream.processors import Processor
 from vidream.temporal import Start
 
@@ -85,7 +85,7 @@ class Look:
         lost = self.sharpness / max(sharpness(image), 1e-6) - 1
         amount = min(max(_SHARPEN * lost, 0.0), _MOST_SHARPENED)
         if amount:
-            image = image + amount * (image - smooth(image, _GRAIN))
+            image = image + amount * (image - gaussian_blur(image, _GRAIN))
         drift = self.mean - image.mean((-2, -1), keepdim=True)
         return held((image + _RECENTRE * drift).clamp_(0, 1), self.mean, self.spread)
 

@@ -1,4 +1,4 @@
-"""Filters over square windows: means, the guided filter, feathered masks.
+"""Filters: Gaussian blur; over square windows: means, the guided filter, feathered masks.
 
 Pure functions on ``[B, C, H, W]`` tensors. Windows reach ``radius`` pixels to each side; at the
 borders they are smaller, and their means are of what they hold.
@@ -6,11 +6,16 @@ borders they are smaller, and their means are of what they hold.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vidream.images.sizes import resize
+
+_STRIP = 2**16  # pixels that are blurred at once: what fits into a cache
 
 
 def box_sums(padded: Tensor, side: int) -> Tensor:
@@ -161,3 +166,36 @@ def feather(mask: Tensor, width: int) -> Tensor:
     least = -F.max_pool2d(-least, (side, 1), 1, (radius, 0))
     # A window of zeros is the difference of two equal sums: exactly nothing.
     return box_mean(least, radius).clamp(0, 1)
+
+
+def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
+    """Blur with a Gaussian of ``sigma`` pixels; 0 returns the image itself."""
+    if sigma <= 0:
+        return image
+    height, width = image.shape[-2:]
+    # Reflection needs more image than border; a tiny octave gets a shorter kernel.
+    reach = min(math.ceil(3 * sigma), height - 1, width - 1)
+    weights = [math.exp(-0.5 * (x / sigma) ** 2) for x in range(reach + 1)]
+    total = weights[0] + 2 * sum(weights[1:])
+    kernel = [weight / total for weight in weights]
+    padded = F.pad(image, (reach, reach, reach, reach), mode="reflect")
+    result = torch.empty_like(image)
+    rows = max(1, _STRIP // width) if image.device.type == "cpu" else height
+    for top in range(0, height, rows):
+        strip = padded[..., top : top + rows + 2 * reach, :]
+        result[..., top : top + rows, :] = _blur(_blur(strip, kernel, -2), kernel, -1)
+    return result
+
+
+def _blur(image: Tensor, kernel: Sequence[float], dim: int) -> Tensor:
+    """Blur along one dimension; ``kernel`` is the half of it that begins at its middle.
+
+    As a sum of shifted images: oneDNN blows the three channels of a convolution up to sixteen.
+    """
+    reach = len(kernel) - 1
+    length = image.shape[dim] - 2 * reach
+    blurred = kernel[0] * image.narrow(dim, reach, length)
+    for by in range(1, reach + 1):
+        blurred.add_(image.narrow(dim, reach - by, length), alpha=kernel[by])
+        blurred.add_(image.narrow(dim, reach + by, length), alpha=kernel[by])
+    return blurred

@@ -76,7 +76,7 @@ class DreamSettings(Validated):
         1.4, "Ratio of one octave's size to the next.", minimum=1.05, maximum=4
     )
     steps: int = option(
-        10,
+        6,
         "Gradient steps at each octave of a fresh frame.",
         minimum=0,
         maximum=10_000,
@@ -106,14 +106,14 @@ class DreamSettings(Validated):
         over_time=True,
     )
     step_size: float = option(
-        0.01,
-        "Mean change of a pixel in one step (1 = black to white).",
+        0.009,
+        "Mean change of a pixel in an octave's first step (1 = black to white).",
         minimum=0,
         maximum=1,
         over_time=True,
     )
     anneal: float = option(
-        1.0,
+        0.5,
         "Size of an octave's last step on a fresh frame, over that of its first.",
         minimum=0,
         maximum=1,
@@ -154,8 +154,23 @@ class DreamSettings(Validated):
         "else, around all of it, its reflection, its last pixels or black.",
         choices=("wrap", "reflect", "replicate", "zero"),
     )
+    color: float = option(
+        0.7,
+        "Colors of what grows: 0 = vivid, 1 = natural.",
+        minimum=0,
+        maximum=1,
+        over_time=True,
+    )
+    detail: float = option(
+        0.5,
+        "Size of what grows: 1 = fine, as the gradient is in pixels; 0 = large and soft. 0.5 "
+        "weights frequencies by 1/f.",
+        minimum=0,
+        maximum=1,
+        over_time=True,
+    )
     smoothing: float = option(
-        1.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32, over_time=True
+        0.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32, over_time=True
     )
     normalize: str = option(
         "mean",
