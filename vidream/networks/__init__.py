@@ -1,5 +1,6 @@
 """The networks that dream: which there are, their layers, and how one is loaded."""
 
+from vidream.networks.groups import GROUPS, find_classes
 from vidream.networks.head import CLASSES, class_names, class_terms, find_class
 from vidream.networks.lattice import Lattice, bytes_per_pixel, find_lattice, grids
 from vidream.networks.network import (
@@ -14,6 +15,7 @@ from vidream.networks.spec import NetworkSpec
 
 __all__ = [
     "CLASSES",
+    "GROUPS",
     "Lattice",
     "LayerInfo",
     "Network",
@@ -24,6 +26,7 @@ __all__ = [
     "default_layers",
     "describe_networks",
     "find_class",
+    "find_classes",
     "find_lattice",
     "find_network",
     "grids",
