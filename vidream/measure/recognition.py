@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.networks import CLASSES, find_classes, find_network, load_network
+from vidream.networks import CLASSES, at_side, find_classes, find_network, load_network
 
 CLASSIFIER = "efficientnet_lite2"
 """The classifier: of another family than the networks that dream unless told otherwise."""
@@ -50,8 +50,9 @@ class Recogniser:
         on_download: Callable[[int, int | None], None] | None = None,
     ) -> None:
         self.every = every
-        self._classes = list(find_classes(find_network(CLASSIFIER), group))
-        self._network = load_network(CLASSIFIER, [CLASSES], device=device, progress=on_download)
+        spec = at_side(find_network(CLASSIFIER), _SIDE)
+        self._classes = list(find_classes(spec, group))
+        self._network = load_network(spec, [CLASSES], device=device, progress=on_download)
 
     @torch.no_grad()
     def mass(self, image: Tensor) -> float:

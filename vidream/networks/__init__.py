@@ -3,6 +3,7 @@
 from vidream.networks.groups import GROUPS, find_classes
 from vidream.networks.head import CLASSES, class_names, class_terms, find_class
 from vidream.networks.lattice import Lattice, bytes_per_pixel, find_lattice, grids
+from vidream.networks.lite import at_side
 from vidream.networks.network import (
     LayerInfo,
     Network,
@@ -20,6 +21,7 @@ __all__ = [
     "LayerInfo",
     "Network",
     "NetworkSpec",
+    "at_side",
     "bytes_per_pixel",
     "class_names",
     "class_terms",
