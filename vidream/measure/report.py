@@ -86,9 +86,8 @@ class TrueSummary:
     share: float
 
     @classmethod
-    def of(cls, frames: Sequence[FrameMeasure], lags: Iterable[int]) -> tuple[Self, ...]:
-        """Sum up the regions that there are, in their order, at each lag."""
-        errors = [error for frame in frames for error in frame.true_errors]
+    def of(cls, errors: Sequence[TrueError], lags: Iterable[int]) -> tuple[Self, ...]:
+        """Sum up the errors of frames, at each lag in each region that there is, in their order."""
         there = {error.region for error in errors}
         regions = [region for region in REGIONS if region in there]
         return tuple(cls._of(lag, region, errors) for lag in lags for region in regions)
@@ -278,7 +277,7 @@ class Summary:
             scratch=ScratchSummary.of(frames),
             drift=Drift.of(frames),
             residual=ResidualSummary.of(frames),
-            true_errors=TrueSummary.of(frames, lags),
+            true_errors=TrueSummary.of([e for f in frames for e in f.true_errors], lags),
             recognition=RecognitionSummary.of(frames),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from vidream.errors import NetworkError, unknown
 from vidream.networks.head import find_class
@@ -69,5 +70,6 @@ def _find(spec: NetworkSpec, part: str) -> set[int]:
         if not str(error).startswith("unknown class"):
             raise
         groups = f"The groups are {', '.join(GROUPS)}."
-        near = str(error) if "did you mean" in str(error) else unknown("class", part, GROUPS, "")
-        raise NetworkError(f"{near.strip()} {groups}") from error
+        near = get_close_matches(part.lower(), GROUPS, cutoff=0.75)
+        said = unknown("class", part, near, groups) if near else f"{error} {groups}"
+        raise NetworkError(said) from error
