@@ -72,7 +72,7 @@ class Camera:
         return round(self.size[1] * 0.45)
 
     def to_scene(self, scene: Size) -> list[Matrix]:
-        """Give the matrix from each frame to a scene of a width and height, by its middle."""
+        """Return the matrix from each frame to a scene of a width and height, by its middle."""
         random = np.random.default_rng(self.seed)
         # Pixels right and down, radians, and shares of the size.
         right, down, turn, zoom = (self._sway(random, by) for by in (18, 12, 0.02, 0.03))
@@ -85,7 +85,7 @@ class Camera:
         ]
 
     def to_front(self) -> list[Matrix]:
-        """Give the matrix from each frame to the cut-out, which crosses the picture."""
+        """Return the matrix from each frame to the cut-out, which crosses the picture."""
         random = np.random.default_rng(self.seed + 1000)
         width, height = self.size
         x = np.linspace(width * 0.2, width * 0.7, self.frames) + self._sway(random, 6)
@@ -94,7 +94,7 @@ class Camera:
         return [shifted(half - across, half - down) for across, down in zip(x, y, strict=True)]
 
     def _sway(self, random: np.random.Generator, by: float) -> npt.NDArray[np.float64]:
-        """Give the motion of a hand, one number a frame: four slow waves."""
+        """Return the motion of a hand, one number a frame: four slow waves."""
         heights = random.normal(size=(4, 1))
         speeds, phases = random.uniform(0.02, 0.12, (4, 1)), random.uniform(0, 6.28, (4, 1))
         waves = np.sin(2 * np.pi * speeds * np.arange(self.frames) + phases)
@@ -137,7 +137,7 @@ def square_of(photo: Floats, side: int) -> Floats:
 
 
 def untextured(scene: Floats) -> Floats:
-    """Tell where a scene shows next to no texture, ``[H, W]``: 1 = none, 0 = as much as any."""
+    """Return where a scene shows next to no texture, ``[H, W]``: 1 = none, 0 = as much as any."""
     grey = cv2.cvtColor(scene.clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
     edges = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3))).astype(np.float32)
     flat: Floats = 1 - np.clip(cv2.GaussianBlur(edges, (0, 0), 5) / 6, 0, 1)
@@ -191,7 +191,7 @@ def read(clip: Path) -> list[Picture]:
 
 
 def compare(clip: Path, dreamer: Dreamer, every: int) -> list[Row]:
-    """Dream a clip, carried and from scratch, and give a row of the table for each region."""
+    """Dream a clip, carried and from scratch, and return a row of the table for each region."""
     motion, source = TrueMotion.load(clip.with_suffix(".json")), read(clip)
     frames = dream_frames(source, dreamer.settings, processor=DreamProcessor(dreamer))
     carried = [frame.image for frame, _ in frames]

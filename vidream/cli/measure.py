@@ -60,23 +60,23 @@ def _some(heading: str, part: type, names: Iterable[str]) -> Callable[[Command],
     "--true-motion",
     "truth",
     metavar="FILE.json",
-    help="How the clip truly moves, where that is known: the warping error is told by it too, also "
-    "of untextured regions and of what moves in front.",
+    help="True motion of the clip, where it is known: adds the warping error by it, also of "
+    "untextured regions and of what moves in front.",
 )
 @click.option(
     "--classes",
     "group",
     metavar="GROUP",
-    help="What an independent classifier shall look for, whatever was dreamed: animals, birds, "
-    "dogs, cats, insects, fish, reptiles, flowers, buildings, … or classes and ranges of their "
-    "numbers, separated by commas. Needs vidream[classes].",
+    help="Recognisability: what an independent classifier looks for in the result, whatever was "
+    "dreamed (--class): animals, birds, dogs, cats, insects, fish, reptiles, flowers, buildings, … "
+    "or classes and ranges of their numbers, separated by commas. Needs vidream[classes].",
 )
 @click.option(
     "--classes-every",
     default=0,
     metavar="N",
     type=int,
-    help="It looks at every Nth frame. [default: 0, at most 12 frames in all]",
+    help="The classifier looks at every Nth frame. [default: 0, at most 12 frames in all]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is going on.")

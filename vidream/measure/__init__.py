@@ -1,8 +1,8 @@
 """Measuring a dreamed clip against its source: does it hold still, is it deep, does it drift.
 
 ``files`` brings source and dream side by side, and ``clip`` goes through them; ``quantities`` are
-what is told of a frame, ``true_motion`` and ``recognition`` tell it by what they know besides, and
-``records`` keep it; ``report`` is what is told of all frames, and ``plot`` draws that.
+measured of any frame, ``true_motion`` and ``recognition`` add what is known of motion and of
+classes; ``records`` hold the figures of a frame, ``report`` those of a clip; ``plot`` draws them.
 """
 
 from vidream.measure.clip import LAGS, Progress, measure_clip

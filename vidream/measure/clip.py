@@ -62,8 +62,8 @@ def measure_clip(
         lags: how many frames earlier a frame is compared with.
         scratch_every: dream every Nth frame (the Nth, the 2Nth …) from scratch too, for evenness;
             0 leaves it out. It takes about as long as dreaming these frames.
-        guided: returns the dreamer of the pair that was given last, where a guide moves.
-        true_motion: how the clip moves, where that is known: the error is also told by it.
+        guided: where a guide moves, from ``dreamer`` to that of the pair that was read last.
+        true_motion: how the clip moves, where that is known: the error is measured by it too.
         recogniser: an independent classifier that looks at some of the frames.
         expected: frames in all, for ``progress``.
         progress: called after each frame.

@@ -53,16 +53,20 @@ class Residual:
 
 def residual(dream: Tensor, source: Tensor) -> Residual:
     """Return the :class:`Residual` of float ``[1, 3, H, W]`` images, RGB in [0, 1]."""
-    added = (dream - source).double()
+    added = dream - source
+    height, width = added.shape[-2:]
     luma = (added * added.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    bright = float(luma.square().mean())
+    bright = float(luma.square().mean(dtype=torch.float64))
     varying = added - added.mean((2, 3), keepdim=True)
-    power = torch.fft.fft2(varying).abs().square().sum((0, 1))
-    across, down = (torch.fft.fftfreq(side) for side in reversed(power.shape))
-    high = torch.hypot(across[None], down[:, None]) > _FINE
+    power = torch.fft.rfft2(varying).abs().square().sum((0, 1)).double()
+    # Of a real image the transform leaves out the half that mirrors these columns.
+    power[:, 1 : (width + 1) // 2] *= 2
+    high = torch.hypot(torch.fft.rfftfreq(width)[None], torch.fft.fftfreq(height)[:, None]) > _FINE
     total = float(power.sum())
     return Residual(
-        chroma=float((added - luma).square().mean()) / bright if bright else None,
+        chroma=float((added - luma).square().mean(dtype=torch.float64)) / bright
+        if bright
+        else None,
         fine=float(power[high].sum()) / total if total else None,
         rms=float(added.std(correction=0)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch import Tensor
 from vidream.networks import CLASSES, at_side, find_classes, find_network, load_network
 
 CLASSIFIER = "efficientnet_lite2"
-"""The classifier: of another family than the networks that dream unless told otherwise."""
+"""The classifier: of another family than the default network."""
 
 MOST_FRAMES = 12
 """How many frames of a clip are looked at, unless it is said."""
@@ -28,7 +29,7 @@ def sampling(frames: int | None) -> int:
 
 
 class Recogniser:
-    """Tells how probable a group of classes is in an image, by :data:`CLASSIFIER`.
+    """Estimates how probable a group of classes is in an image, by :data:`CLASSIFIER`.
 
     Args:
         group: the classes, as :func:`vidream.networks.find_classes` takes them.
@@ -61,7 +62,9 @@ class Recogniser:
         Args:
             image: float ``[1, 3, H, W]`` RGB in [0, 1].
         """
-        found = [self._probability(batch) for batch in torch.split(crops(image), _AT_ONCE)]
+        squares, found = crops(image), []
+        while batch := list(islice(squares, _AT_ONCE)):  # a large frame has hundreds
+            found.append(self._probability(torch.cat(batch)))
         return float(torch.cat(found).mean())
 
     def _probability(self, images: Tensor) -> Tensor:
@@ -70,17 +73,15 @@ class Recogniser:
         return said.mean((2, 3)).softmax(1)[:, self._classes].sum(1).cpu()
 
 
-def crops(image: Tensor) -> Tensor:
-    """Return squares of 128 and 192 pixels, half overlapping, scaled to 260, ``[B, 3, 260, 260]``.
+def crops(image: Tensor) -> Iterator[Tensor]:
+    """Yield squares of 128 and 192 pixels, half overlapping, scaled to ``[1, 3, 260, 260]``.
 
     Args:
         image: float ``[1, 3, H, W]`` in [0, 1]. If no square fits into it, all of it is taken.
     """
-    scaled = [
-        F.interpolate(crop, (_SIDE, _SIDE), mode="bicubic", align_corners=False).clamp(0, 1)
-        for crop in _squares(image)
-    ]
-    return torch.cat(scaled)
+    for crop in _squares(image):
+        scaled = F.interpolate(crop, (_SIDE, _SIDE), mode="bicubic", align_corners=False)
+        yield scaled.clamp(0, 1)
 
 
 def _squares(image: Tensor) -> Iterator[Tensor]:
