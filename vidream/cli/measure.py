@@ -35,7 +35,7 @@ _SCRATCH = (
     *("content_weight", "content_layers", "total_variation", "until", "anneal"),
     *("octaves", "octave_scale", "steps", "step_size", "jitter"),
     *("jitter_rotation", "jitter_scale", "jitter_noise", "grey", "padding"),
-    *("smoothing", "normalize", "seed"),
+    *("color", "detail", "smoothing", "normalize", "seed"),
 )
 
 
