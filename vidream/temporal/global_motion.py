@@ -19,6 +19,8 @@ from vidream.flow import Field
 Array = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.float32]
 
+_HORIZON = 1e-3  # least depth: beyond, a homography turns the picture over
+
 
 @dataclass(frozen=True)
 class GlobalMotionSettings:
@@ -27,7 +29,7 @@ class GlobalMotionSettings:
     cell: int = 8  # side of the cells that vote
     texture: float = 2 / 255  # gradient of brightness per pixel at which a cell counts half
     weight: float = 0.2  # least confidence of a cell that votes
-    samples: int = 128  # of three cells each
+    samples: int = 96  # of two cells each
     tolerance: float = 0.6  # distance of a cell's flow from a model that explains it
     relative: float = 0.02  # the same, as a share of the length of the flow
     cells: int = 12  # least number of cells that a model explains
@@ -67,7 +69,7 @@ def fit_global_motions(
     smooth, then = _smoothed(current), _smoothed(earlier)
     down, right = _gradients(smooth)
     confidence = _cell_confidence(down, right, settings)
-    moves = _cell_means(np.asarray(flow, np.float64), cell).reshape(-1, 2)
+    moves = _cell_means(flow, cell).reshape(-1, 2)
     y, x = np.mgrid[:rows, :columns] * float(cell) + (cell - 1) / 2
     points = np.stack((x.ravel(), y.ravel()), 1)
     free = np.where(confidence > settings.weight, confidence, 0.0).ravel()
@@ -104,12 +106,17 @@ def _reach(weights: Array) -> float:
 
 def homography_flow(matrix: Array, height: int, width: int) -> Field:
     """Return the displacements ``[H, W, 2]`` of a homography, float32, in pixels."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
     (a, b, c), (d, e, f), (g, h, i) = matrix.astype(np.float32)
-    depth = g * x + h * y + i
-    depth = np.where(np.abs(depth) < 1e-3, np.float32(1e-3), depth)
-    moved = np.stack(((a * x + b * y + c) / depth - x, (d * x + e * y + f) / depth - y), -1)
-    return moved.astype(np.float32)
+    moved = np.empty((2, height, width), np.float32)
+    moved[0], moved[1] = (a * x + c) + b * y, (d * x + f) + e * y
+    if g or h:
+        depth = (g * x + i) + h * y
+        depth[np.abs(depth) < _HORIZON] = _HORIZON
+        moved /= depth
+    moved[0] -= x
+    moved[1] -= y
+    return moved.transpose(1, 2, 0)
 
 
 def _smoothed(image: Grey) -> Grey:
@@ -130,8 +137,9 @@ def _gradients(image: Grey) -> tuple[Grey, Grey]:
 def _cell_means(values: npt.NDArray[np.floating], cell: int) -> Array:
     """Average over square cells; what is left at the right and below belongs to none."""
     rows, columns = values.shape[0] // cell, values.shape[1] // cell
-    cut = values[: rows * cell, : columns * cell]
-    means: Array = cut.reshape(rows, cell, columns, cell, -1).mean((1, 3), dtype=np.float64)
+    cut = values[: rows * cell, : columns * cell].reshape(rows, cell, columns * cell, -1)
+    sums = cut.sum(1).reshape(rows, columns, cell, -1).sum(2, dtype=np.float64)
+    means: Array = sums / cell**2
     return means
 
 
@@ -155,7 +163,7 @@ def _tolerance(moves: Array, settings: GlobalMotionSettings) -> Array:
 def _mapped(matrix: Array, points: Array) -> Array:
     """Return where a homography leads from points ``[N, 2]``."""
     mapped = np.c_[points, np.ones(len(points))] @ matrix.T
-    depth = np.where(np.abs(mapped[:, 2:]) < 1e-3, 1e-3, mapped[:, 2:])
+    depth = np.where(np.abs(mapped[:, 2:]) < _HORIZON, _HORIZON, mapped[:, 2:])
     there: Array = mapped[:, :2] / depth
     return there
 
