@@ -41,7 +41,7 @@ class GlobalMotionSettings:
     favour: float = 0.03  # share of all votes that standing still may do worse by, and be taken
     base: float = 0.35  # reach of standing still, where nothing shows it
     steps: int = 4  # of Gauss-Newton
-    pixels: int = 6000  # textured pixels that they look at, at most
+    pixels: int = 4000  # textured pixels that they look at, at most
     outlier: float = 8 / 255  # difference of brightness from which a pixel counts less
 
 

@@ -90,7 +90,8 @@ def layered_flow(
     now, then = _smoothed(_halved(current)), _smoothed(_halved(earlier))
     texture = texture_confidence(now, settings)
     fields = [*(_halved(field) for field in motions), _halved(flow)]
-    costs = _costs(now, then, fields, (height, width), settings)
+    apart = [_differences(now, then, field, (height, width)) for field in fields]
+    costs = _costs(apart, settings)
     winner = _lowest(costs)
     votes = texture * torch.cat([winner == k for k in range(len(fields))], 1)
     costs = costs - settings.far * _spread(votes)
@@ -102,13 +103,11 @@ def layered_flow(
         chosen = torch.where(label == len(motions), spread, chosen)
     for k, motion in enumerate(motions):
         if motion.any():
-            apart = fields[-1] - fields[k]
-            small = apart.square().sum(1, keepdim=True) < settings.near**2
-            deviation = _deviation(apart, votes[:, k : k + 1] * small, settings)
-            without, with_it = (
-                _mean(_differences(now, then, field, (height, width)), settings.reach)
-                for field in (fields[k], fields[k] + deviation)
-            )
+            offset = fields[-1] - fields[k]
+            small = offset.square().sum(1, keepdim=True) < settings.near**2
+            deviation = _deviation(offset, votes[:, k : k + 1] * small, settings)
+            along = _differences(now, then, fields[k] + deviation, (height, width))
+            without, with_it = (_mean(d, settings.reach) for d in (apart[k], along))
             better = without - settings.better * with_it - settings.proof
             deviation = deviation * (better / settings.ramp).clamp(0, 1)
             moved = motion + _upsampled(deviation, (height, width))
@@ -132,12 +131,9 @@ def texture_confidence(image: Tensor, settings: LayerSettings = SETTINGS) -> Ten
     return confidence
 
 
-def _costs(
-    now: Tensor, then: Tensor, fields: list[Tensor], size: tuple[int, int], settings: LayerSettings
-) -> Tensor:
+def _costs(differences: list[Tensor], settings: LayerSettings) -> Tensor:
     """Return what speaks against each layer at each pixel, ``[1, L, h, w]``."""
-    apart = torch.cat([_differences(now, then, field, size) for field in fields], 1)
-    costs = _mean(apart, settings.window)
+    costs = _mean(torch.cat(differences, 1), settings.window)
     # The flow was fitted to the pictures, noise included: it must do better than a global motion.
     costs[:, -1] = costs[:, -1] * settings.gain + settings.level
     worse = costs - costs.amin(1, keepdim=True) - settings.dead
@@ -176,9 +172,9 @@ def _spread(votes: Tensor) -> Tensor:
     return _upsampled(total, (votes.shape[-2], votes.shape[-1]))
 
 
-def _deviation(apart: Tensor, weight: Tensor, settings: LayerSettings) -> Tensor:
+def _deviation(offset: Tensor, weight: Tensor, settings: LayerSettings) -> Tensor:
     """Return the weighted local average of ``[1, 2, h, w]``, with what is short shrunk to 0."""
-    sums = _mean(torch.cat((apart * weight, weight), 1), settings.reach)
+    sums = _mean(torch.cat((offset * weight, weight), 1), settings.reach)
     mean = sums[:, :2] / (sums[:, 2:] + settings.hold)
     square = mean.square().sum(1, keepdim=True)
     return mean * (1 - settings.least**2 / square.clamp_min(1e-12)).clamp_min(0)
