@@ -54,7 +54,7 @@ class LayerSettings:
     prior: float = 0.8
     far: float = 1.0
     texture: float = 3 / 255
-    near: float = 0.7
+    near: float = 1.5
     least: float = 0.05
     reach: int = 4
     hold: float = 0.02
