@@ -37,7 +37,7 @@ class RefinementPolicy:
     Args:
         views: over which the level of a from-scratch dream is averaged.
         patience: share of a deficit of strength that is made up for at the next frame.
-        before: of the level, before the step at full size: the step brings the rest.
+        before: share of the level that a carried dream should have before its step at full size.
         most_push: how far above the level a dream may be driven that loses so much on its way.
         much: newness from which the whole frame is dreamed at all octaves.
         turn: every how many frames a coarser octave has its turn.
@@ -57,20 +57,20 @@ class RefinementPolicy:
 
     views: int = 4
     patience: float = 0.15
-    before: float = 0.9
+    before: float = 1.1
     most_push: float = 1.5
     much: float = 0.2
-    turn: int = 2
+    turn: int = 4
     side: int = 160
     batch: int = 4
     few: int = 2
     margin: int = 32
     share: float = 0.45
-    lacking: float = 600
-    longer: float = 2.0
+    lacking: float = 700
+    longer: float = 3.0
     raw: float = 0.25
-    weak: tuple[float, float] = (0.6, 3.5)
-    goal: tuple[float, float] = (1.3, 2.0)
+    weak: tuple[float, float] = (0.65, 3.5)
+    goal: tuple[float, float] = (1.2, 2.3)
 
 
 POLICY = RefinementPolicy()
@@ -205,13 +205,15 @@ class Deepener:
         for _ in range(math.floor(steps)):
             dream, _ = step(dream, full, level)
         here = replace(step, source=step.source[part.of])
-        after, cells = here(dream[part.of], part.size, level)
+        new = fresh[part.of]
+        goal = level * _between((1.0, POLICY.goal[1]), new)
+        after, cells = here(dream[part.of], part.size, goal, new)
         weight = feather(part, size, POLICY.margin, dream.device)
         dream = dream.clone()
         dream[part.of] += (after - dream[part.of]) * weight
         # Elsewhere nothing is measured: what is carried is taken to be at its level.
         deficit = self._deficit(level * _between((1.0, POLICY.raw), fresh), level, fresh)
-        measured = self._deficit(cells, level, fresh[part.of])
+        measured = self._deficit(cells, level, new)
         deficit[part.of] = resize(measured, part.size)
         return dream, deficit, strength.level(cells, part.size)
 

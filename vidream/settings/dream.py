@@ -101,7 +101,7 @@ class DreamSettings(Validated):
         over_time=True,
     )
     weak_steps: int = option(
-        4,
+        2,
         "Further steps where the dream of such a frame is weak, as on ground that is new.",
         minimum=0,
         maximum=10_000,
