@@ -11,7 +11,7 @@ farthest from its level, as in new regions, windows get further steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 
@@ -39,6 +39,8 @@ class RefinementPolicy:
         patience: share of a deficit of strength that is made up for at the next frame.
         before: share of the level that a carried dream should have before its step at full size.
         most_push: how far above the level a dream may be driven that loses so much on its way.
+        grip: share of a loss of mean energy by which places above their level are held harder.
+        most_hold: steps that such places take at once at most.
         much: newness from which the whole frame is dreamed at all octaves.
         turn: every how many frames a coarser octave has its turn.
         side: pixels of a window; a batch of this size costs least for each pixel.
@@ -59,6 +61,8 @@ class RefinementPolicy:
     patience: float = 0.15
     before: float = 1.1
     most_push: float = 1.5
+    grip: float = 0.25
+    most_hold: float = 0.7
     much: float = 0.2
     turn: int = 4
     side: int = 160
@@ -66,7 +70,7 @@ class RefinementPolicy:
     few: int = 2
     margin: int = 32
     share: float = 0.45
-    lacking: float = 700
+    lacking: float = 600
     longer: float = 3.0
     raw: float = 0.25
     weak: tuple[float, float] = (0.65, 3.5)
@@ -77,37 +81,73 @@ POLICY = RefinementPolicy()
 
 
 @dataclass(frozen=True, slots=True)
+class Measurement:
+    """What was found on a part of a frame, before its step at full size.
+
+    Args:
+        level: its level.
+        mean: its mean energy.
+        part: number of the part.
+        parts: how many there are; 1 if it was the whole frame.
+    """
+
+    level: float
+    mean: float
+    part: int = 0
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Depth:
     """How deep the dreams of a scene are to be: the memory of the controllers.
 
     Args:
         levels: the level of a from-scratch dream at each octave, from small to large.
         spread: light and colour of its residual.
+        mean: its mean energy at full size.
         push: factor on the levels, 1 to 1.5. Motion and masks take something from every carried
             dream, more in one clip than in another: the push is what it takes to make up for it.
+        hold: steps that places above their level take at once. A thing that stands out, as a face
+            where a single channel is raised, loses on its way what no level asks for.
+        found: mean energy of each part of the frame when it was last measured.
     """
 
     levels: tuple[float, ...]
     spread: Spread = field(default_factory=Spread)
+    mean: float = 0.0
     push: float = 1.0
+    hold: float = 0.0
+    found: tuple[float, ...] = ()
 
-    def after(self, found: float) -> Depth:
-        """Give the next frame's, after a level was ``found`` before the full-size step."""
-        if found <= 0 or self.levels[-1] <= 0:
+    def after(self, measured: Measurement) -> Depth:
+        """Return the next frame's, after a measurement."""
+        if measured.level <= 0 or self.levels[-1] <= 0:
             return self
-        push = self.push * (POLICY.before * self.levels[-1] / found) ** POLICY.patience
-        return replace(self, push=min(max(push, 1.0), POLICY.most_push))
+        wanted = POLICY.before * self.levels[-1]
+        push = self.push * (wanted / measured.level) ** POLICY.patience
+        push = min(max(push, 1.0), POLICY.most_push)
+        if self.mean <= 0:
+            return replace(self, push=push)
+        known = self.found if len(self.found) == measured.parts else (self.mean,) * measured.parts
+        found = tuple(
+            measured.mean if part == measured.part else mean for part, mean in enumerate(known)
+        )
+        lost = 1 - sum(found) / (len(found) * self.mean)
+        hold = min(max(self.hold + POLICY.grip * lost, 0.0), POLICY.most_hold)
+        return replace(self, push=push, hold=hold, found=found)
 
     @property
     def memo(self) -> tuple[float, ...]:
         """The same as plain numbers; :meth:`recall` reads them."""
-        return (self.push, self.spread.light, self.spread.colour, *self.levels)
+        scalars = (self.push, self.hold, self.mean, self.spread.light, self.spread.colour)
+        return (*scalars, len(self.levels), *self.levels, *self.found)
 
     @classmethod
     def recall(cls, memo: tuple[float, ...]) -> Depth:
         """Read a :attr:`memo`."""
-        push, light, colour, *levels = memo
-        return cls(tuple(levels), Spread(light, colour), push)
+        push, hold, mean, light, colour, count, *rest = memo
+        levels, found = tuple(rest[: int(count)]), tuple(rest[int(count) :])
+        return cls(levels, Spread(light, colour), mean, push, hold, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +166,12 @@ class Deepener:
         sizes = self.dreamer.octave_sizes((dream.shape[-2], dream.shape[-1]))
         # Seen as its last step saw it, a dream is stronger than as any other step will.
         views = draw_views(self.dreamer.settings, 0, POLICY.views)
-        levels = tuple(self._level(resize(image, size), views) for size in sizes)
-        return Depth(levels, Spread.of(dream - source))
-
-    def _level(self, image: Tensor, views: Sequence[View]) -> float:
-        """Return the mean level of ``[1, 3, H, W]`` over several views."""
-        size = (image.shape[-2], image.shape[-1])
-        found = [strength.level(self.dreamer.cells(image, view), size) for view in views]
-        return sum(found) / len(found)
+        levels, mean = [], 0.0
+        for size in sizes:
+            seen = [self.dreamer.cells(resize(image, size), view) for view in views]
+            levels.append(sum(strength.level(cells, size) for cells in seen) / len(seen))
+            mean = sum(float(cells.mean()) for cells in seen) / len(seen)
+        return Depth(tuple(levels), Spread.of(dream - source), mean)
 
     def deepen(
         self, image: Tensor, source: Tensor, fresh: Tensor, depth: Depth, *, frame: int
@@ -164,7 +202,8 @@ class Deepener:
         newer = (fresh - bare) / max(1 - bare, _LEAST)
         dream = self._broadly(dream, float(fresh.mean()) + bare, levels, step, frame)
         steps = settings.carried_steps + settings.steps * bare / 2
-        dream, deficit, found = self._at_full_size(dream, newer, levels[-1], step, steps, frame)
+        firm = replace(step, hold=depth.hold)
+        dream, deficit, found = self._at_full_size(dream, newer, levels[-1], firm, steps, frame)
         depth = depth.after(found)
         dream = self._where_weak(dream, newer, deficit, levels[-1], step)
         return dream.to(image.device), depth
@@ -177,7 +216,7 @@ class Deepener:
         step: _Stepper,
         steps: float,
         frame: int,
-    ) -> tuple[Tensor, Tensor, float]:
+    ) -> tuple[Tensor, Tensor, Measurement]:
         """Take steps at full size; for a fraction of a step, on one part of the frame in turn.
 
         Args:
@@ -189,8 +228,8 @@ class Deepener:
             frame: index of the frame, which says whose turn it is.
 
         Returns:
-            The dream; the deficit of each region before the last step, ``[1, 1, h, w]``; and the
-            level that was found where it was measured.
+            The dream; the deficit of each region before the last step, ``[1, 1, h, w]``; and what
+            was measured then.
         """
         size, full = step.size(dream), self.dreamer.octave_sizes(step.size(dream))[-1]
         parts = self._parts(size, full, steps)
@@ -200,8 +239,10 @@ class Deepener:
                 dream, cells = step(dream, full, level)
             if cells is None:
                 cells = self.dreamer.cells(resize(dream, full))
-            return dream, self._deficit(cells, level, fresh), strength.level(cells, full)
-        part = parts[frame % len(parts)]
+            found = Measurement(strength.level(cells, full), float(cells.mean()))
+            return dream, self._deficit(cells, level, fresh), found
+        turn = frame % len(parts)
+        part = parts[turn]
         for _ in range(math.floor(steps)):
             dream, _ = step(dream, full, level)
         here = replace(step, source=step.source[part.of])
@@ -215,7 +256,8 @@ class Deepener:
         deficit = self._deficit(level * _between((1.0, POLICY.raw), fresh), level, fresh)
         measured = self._deficit(cells, level, new)
         deficit[part.of] = resize(measured, part.size)
-        return dream, deficit, strength.level(cells, part.size)
+        found = Measurement(strength.level(cells, part.size), float(cells.mean()), turn, len(parts))
+        return dream, deficit, found
 
     def _parts(self, size: Size, full: Size, steps: float) -> list[Window] | None:
         """Return the parts of a frame that have their turns; None for whole steps."""
@@ -309,11 +351,13 @@ class _Stepper:
         dreamer: gives the slopes.
         source: the frame, or parts of it, of the shape of the images: what their content is.
         next_view: gives the view.
+        hold: steps that places above their level take at once.
     """
 
     dreamer: Dreamer
     source: Tensor
     next_view: Callable[[], View]
+    hold: float = 0.0
 
     @property
     def step_size(self) -> float:
@@ -347,7 +391,8 @@ class _Stepper:
         beside = resize(self.source, octave) if self.dreamer.aim.content else None
         slope = self.dreamer.slope(small, beside, view)
         longest = strength.MOST + (0 if fresh is None else POLICY.longer)
-        gain = view.locate(strength.gain(slope.cells, level, view.size(octave), longest))
+        gain = strength.gain(slope.cells, level, view.size(octave), longest, self.hold)
+        gain = view.locate(gain)
         if fresh is not None:
             gain = gain.minimum(strength.MOST + POLICY.longer * fresh)
         gradient = precondition(slope.gradient, settings)

@@ -47,7 +47,13 @@ def level(cells: Tensor, size: Size) -> float:
     return float(local_level(cells, size).clamp_min(1e-12).log().mean().exp())
 
 
-def gain(cells: Tensor, target: float | Tensor, size: Size, most: float = MOST) -> Tensor:
+def gain(
+    cells: Tensor,
+    target: float | Tensor,
+    size: Size,
+    most: float = MOST,
+    hold: float = 0.0,
+) -> Tensor:
     """Tell how many steps each pixel should take at once.
 
     Args:
@@ -55,6 +61,7 @@ def gain(cells: Tensor, target: float | Tensor, size: Size, most: float = MOST) 
         target: the :func:`level` to come to; for each pixel, ``[B, 1, H, W]``, or for all.
         size: of the images, in pixels.
         most: steps at once at most.
+        hold: steps at once where the energy is twice the level and more; less where it is less.
 
     Returns:
         ``[B, 1, H, W]``, 0 where the level is reached, to ``most``. 1 everywhere where there is no
@@ -62,8 +69,9 @@ def gain(cells: Tensor, target: float | Tensor, size: Size, most: float = MOST) 
     """
     if not isinstance(target, Tensor) and target <= 0:
         return torch.ones(cells.shape[0], 1, *size, device=cells.device)
-    missing = torch.log(_over(cells, target) / local_level(cells, size).clamp_min(1e-12))
-    return resize((EAGERNESS * missing).clamp(0, most), size)
+    over = local_level(cells, size).clamp_min(1e-12) / _over(cells, target)
+    steps = (-EAGERNESS * over.log()).clamp(0, most)
+    return resize(steps + hold * (over - 1).clamp(0, 1), size)
 
 
 def lack(cells: Tensor, target: float | Tensor) -> Tensor:
