@@ -33,7 +33,7 @@ from vidream.networks import (
     load_network,
 )
 from vidream.networks.lite import SPECS
-from vidream.presets import THINGS, preset_settings
+from vidream.presets import CLASS, preset_settings
 from vidream.settings import LayerTerm
 from vidream.weights import WeightsFile
 
@@ -262,9 +262,9 @@ def test_the_command_lists_classes():
 
 def test_who_names_a_class_gets_the_preset_for_it():
     classes = (ClassTerm("pug"),)
-    assert usual_preset("clip.mp4", "dream.mp4", classes=classes) == THINGS
-    assert usual_preset("clip.mp4", "dream.mp4") != THINGS
-    settings = preset_settings(THINGS, classes=classes)
+    assert usual_preset("clip.mp4", "dream.mp4", classes=classes) == CLASS
+    assert usual_preset("clip.mp4", "dream.mp4") != CLASS
+    settings = preset_settings(CLASS, classes=classes)
     assert settings.dream.classes == classes
     assert settings.dream.network == "efficientnet_lite2"
     assert not settings.dream.layers

@@ -17,7 +17,6 @@ from PIL import Image
 
 from vidream import Dreamer, DreamSettings, FilmSettings, Settings, dream_video, film_frames
 from vidream.cli import _Progress, cli
-from vidream.images.filters import gaussian_blur
 from vidream.errors import InputError, NetworkError, SettingsError
 from vidream.films import plan_film, usual_preset
 from vidream.films.films import grow
@@ -25,6 +24,7 @@ from vidream.films.noise import make_noise
 from vidream.films.zoom import Look, sharpness, zoom
 from vidream.frames import to_tensor
 from vidream.images import Camera, resize
+from vidream.images.filters import gaussian_blur
 from vidream.presets import PRESETS, preset_settings
 from vidream.processors import DreamProcessor
 from vidream.settings import ReadSettings
