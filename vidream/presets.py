@@ -81,11 +81,8 @@ PRESETS: Mapping[str, Preset] = {
         },
     ),
     "flowers": Preset(
-        "bell-shaped blossoms, cushions of round and petalled plants",
-        {
-            "layers": (*_channels("Mixed_6c", 6, 152), *_channels("Mixed_6d", 94, 634)),
-            **_CHANNELS,
-        },
+        "blossoms like orchids and hydrangeas",
+        {"layers": _channels("Mixed_6d", 94, 641), "objective": "mean", **_CHANNELS},
     ),
     "rosettes": Preset(
         "small round blossoms, rolled up like snails: a texture",
