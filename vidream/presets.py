@@ -118,7 +118,7 @@ PRESETS: Mapping[str, Preset] = {
             "octaves": 6,
             "octave_scale": 1.3,
             "steps": 20,
-            "step_size": 0.015,
+            "step_size": 0.01,
             "jitter": 16,
             "jitter_rotation": 10.0,
             "jitter_scale": 0.2,
