@@ -42,7 +42,7 @@ _CHANNELS: Mapping[str, Any] = {"steps": 8, "step_size": 0.011}
 # The default preset differs from the defaults in nothing: each default is stated once.
 PRESETS: Mapping[str, Preset] = {
     DEFAULT: Preset("animal faces, eyes and fur growing out of everything"),
-    "beasts": Preset("monkeys, dogs and shaggy coats", {"layers": ("Mixed_6c",)}),
+    "beasts": Preset("shaggy beasts and coils of beads", {"layers": ("Mixed_6c",)}),
     "dogs": Preset(
         "dogs' faces and their pelts",
         {"layers": ("Mixed_6d#178:0.5", "Mixed_6d#408", "Mixed_6d#448:2"), **_CHANNELS},
