@@ -141,7 +141,7 @@ def test_its_gradient_is_that_of_finite_differences(files, image):
 @pytest.mark.parametrize("name", ["resnet18", "alexnet"])
 def test_more_is_said_of_a_class_that_is_dreamed(files, image, name):
     _, model = files(name)
-    dreamer = dreamer_of(files, name, ("tabby",), steps=8)
+    dreamer = dreamer_of(files, name, ("tabby",), steps=16)
     before, after = (
         float(said(model, dreamer.network.spec, x)[0, 281]) for x in (image, dreamer.dream(image))
     )
