@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 from media import make_clip
 from PIL import Image
 
-from vidream import Dreamer, DreamSettings, ReadSettings, VidreamError
+from vidream import (
+    ClassTerm,
+    Dreamer,
+    DreamSettings,
+    Frame,
+    ReadSettings,
+    StyleSettings,
+    VidreamError,
+)
 from vidream.cli import cli
 from vidream.cli.table import lines
 from vidream.errors import InputError, OutputError, SettingsError
@@ -26,8 +34,9 @@ from vidream.flow import load_flow
 from vidream.frames import to_picture, to_tensor
 from vidream.measure import NOTHING, ClipPair, FrameMeasure, Look, Report, Summary, measure_clip
 from vidream.measure.plot import check_plot, plot
-from vidream.measure.quantities import fresh_cells, look, trend
+from vidream.measure.quantities import fresh_cells, look, residual, trend
 from vidream.networks import find_network
+from vidream.reader import open_reader
 from vidream.settings import LayerTerm
 
 HEIGHT, WIDTH, CELL = 64, 96, 8
@@ -267,6 +276,142 @@ def test_looks(seed, height, width):
     assert found.brightness == pytest.approx(values.mean())
     assert found.contrast == pytest.approx(values.std(), abs=1e-9)
     assert found.saturation == pytest.approx(np.ptp(values, axis=2).mean(), abs=1e-12)
+
+
+# --- what the dream adds
+
+
+@pytest.fixture(scope="module")
+def grid():
+    """Pixels of a picture whose sides are whole numbers of periods of 16 and of 4 pixels."""
+    return np.mgrid[0:64, 0:96]
+
+
+def added(*channels):
+    """An image and one that has that much more of each channel."""
+    more = torch.stack([torch.as_tensor(c, dtype=torch.float32) for c in channels])[None]
+    base = torch.full_like(more, 0.4)
+    return base + more, base
+
+
+def test_colour_over_brightness(grid):
+    wave = 0.1 * np.sin(2 * np.pi * grid[1] / 16)
+    assert residual(*added(wave, wave, wave)).chroma == pytest.approx(0, abs=1e-8)
+    red = residual(*added(wave, 0 * wave, 0 * wave))
+    # Y' is 0.299 of it: RGB less that is 0.701, -0.299 and -0.299 of it.
+    assert red.chroma == pytest.approx((0.701**2 + 2 * 0.299**2) / 3 / 0.299**2, rel=1e-5)
+    opponent = residual(*added(wave, -wave * 0.299 / 0.587, 0 * wave))
+    assert opponent.chroma > 1e9
+
+
+@pytest.mark.parametrize(("across", "down"), [(True, False), (False, True), (True, True)])
+def test_how_fine_it_is(grid, across, down):
+    """Waves of 16 pixels are broad and of 4 fine, whichever way they run; a level is nothing."""
+    y, x = grid
+    place = across * x + down * y
+    broad, fine = (np.sin(2 * np.pi * place / period) for period in (16, 4))
+    found = residual(*added(*[0.05 + 0.03 * broad + 0.04 * fine] * 3))
+    assert found.fine == pytest.approx(4**2 / (3**2 + 4**2), rel=1e-3)
+    assert found.rms == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2), rel=1e-3)
+    both = residual(*added(0.03 * broad, 0 * broad, 0.04 * fine))
+    assert both.fine == pytest.approx(4**2 / (3**2 + 4**2), rel=1e-3)
+
+
+def test_waves_up_and_down_count_as_those_across(grid):
+    y, x = grid
+    wave = np.sin(2 * np.pi * x / 4) + np.sin(2 * np.pi * y / 16)
+    assert residual(*added(wave, wave, wave)).fine == pytest.approx(1 / 2, rel=1e-4)
+
+
+def test_a_dream_that_adds_nothing():
+    image = torch.rand(1, 3, 32, 48)
+    assert residual(image, image) == type(residual(image, image))(None, None, 0)
+
+
+def test_the_residual_over_the_clip(plain):
+    source = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    dreams = [source + (noise(k) >> (5 - k)) for k in range(2)]
+    report = measure_clip([(source, dream) for dream in dreams], plain)
+    for name in ("chroma", "fine", "rms"):
+        spread = getattr(report.summary.residual, name)
+        values = [getattr(frame.residual, name) for frame in report.frames]
+        assert (spread.minimum, spread.maximum) == (min(values), max(values))
+    assert report.frames[1].residual.rms == pytest.approx((dreams[1] / 255).std(), rel=1e-5)
+    assert "above 1/8 cycle a pixel" in "\n".join(lines(report.summary))
+
+
+# --- strength of what was dreamed
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A picture to be guided by, or to take the style of."""
+    path = tmp_path_factory.mktemp("pictures") / "picture.png"
+    Image.fromarray(textured(90, 120, seed=7)).save(path)
+    return str(path)
+
+
+def strengths(dreamer, clip, **how):
+    return [frame.strength for frame in measure_clip(clip, dreamer, lags=[1], **how).frames]
+
+
+def test_the_strength_of_a_style_is_one_over_its_loss(pictures, dreamer):
+    """By the published definition, from activations."""
+    style = StyleSettings(styles=(pictures,), style_layers=("Mixed_5b",), style_size=90)
+    own = Dreamer(DreamSettings(objective="none", precision="float32"), style=style)
+    clip = [(textured(HEIGHT, WIDTH, k), textured(HEIGHT, WIDTH, k + 3)) for k in range(2)]
+
+    def loss(picture):
+        (seen,) = own.network.activations(to_tensor(picture)).values()
+        columns = seen[0].flatten(1).double()
+        gram = columns @ columns.T / columns.shape[1]
+        with Image.open(pictures) as image:
+            (target,) = own.network.activations(to_tensor(np.asarray(image))).values()
+        columns = target[0].flatten(1).double()
+        wanted = columns @ columns.T / columns.shape[1]
+        return float((gram - wanted).square().sum() / wanted.square().sum())
+
+    expected = [loss(source) / loss(dream) for source, dream in clip]
+    assert strengths(own, clip) == pytest.approx(expected, rel=1e-3)
+    scratch = measure_clip(clip, own, lags=[1], scratch_every=1).summary.scratch
+    assert scratch.strength.mean > 0
+    assert (scratch.evenness, scratch.low) == (None, None)  # a style has no places
+
+
+def test_the_strength_of_a_class_is_that_of_its_softplus():
+    dreamer = Dreamer(DreamSettings(network="efficientnet_lite2", classes=("tabby",)))
+    clip = [(textured(HEIGHT, WIDTH, k), textured(HEIGHT, WIDTH, k + 3)) for k in range(2)]
+
+    def seen(picture):
+        said = dreamer.network.activations(to_tensor(picture))["classes"][:, 281].float()
+        return float(torch.nn.functional.softplus(said).mean())
+
+    expected = [seen(dream) / seen(source) for source, dream in clip]
+    assert strengths(dreamer, clip) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_guide_that_moves(tmp_path, dreamer):
+    """Each frame's strength is that by the picture that the guide shows then."""
+    shots = [textured(90, 120, seed=7), 255 - textured(90, 120, seed=8)]
+    guide = make_clip(tmp_path / "guide.mp4", shots)
+    clip = [np.roll(textured(96, 96, 1), 3 * k, 1) for k in range(3)]
+    source = make_clip(tmp_path / "clip.mp4", clip)
+    dream = make_clip(tmp_path / "dream.mp4", [frame ^ (noise(1, 96, 96) >> 4) for frame in clip])
+    result = run(source, dream, "--guide", guide, "--guide-by", "statistics", "--json", "-q")
+    assert result.exit_code == 0, result.output
+    found = [frame["strength"] for frame in json.loads(result.stdout)["frames"]]
+    with open_reader(guide) as reader:
+        shown = [item.image for item in reader if isinstance(item, Frame)]
+    own = Dreamer(DreamSettings(guide_by="statistics"))
+    by_shot = []
+    with ClipPair(source, dream) as pairs:
+        for k, pair in enumerate(pairs):
+            by_shot.append([strengths(own.guided(shot), [pair] * 2)[0] for shot in shown])
+            assert float(pairs.time) == pytest.approx(k / 25)
+    # The guide's last frame holds.
+    (first, _), (other, second), (_, third) = by_shot
+    assert found == pytest.approx([first, second, third], rel=1e-4)
+    assert other != pytest.approx(second, rel=1e-2)
 
 
 # --- evenness
@@ -519,10 +664,42 @@ def test_the_table_tells_of_evenness(clips, loaded):
     assert "over dreams from scratch" in result.output
 
 
+def test_what_was_dreamed_can_be_said(clips, pictures, loaded):
+    made = ("--guide", pictures, "--guide-by", "statistics", "--objective", "mean")
+    kept = ("--content-weight", 0.5, "--content-layer", "Mixed_5b", "--total-variation", 0.1)
+    result = run(*clips, *made, *kept, "--until", 0.01, "--anneal", 0.5)
+    assert result.exit_code == 0, result.output
+    (asked,) = loaded
+    assert (asked.guide, asked.guide_by, asked.objective) == (pictures, "statistics", "mean")
+    assert (asked.content_weight, asked.total_variation) == (0.5, 0.1)
+    assert asked.content_layers == (LayerTerm("Mixed_5b"),)
+    assert (asked.until, asked.anneal) == (0.01, 0.5)
+
+
+def test_a_class_that_was_dreamed_brings_its_preset(clips, loaded):
+    assert run(*clips, "--class", "volcano").exit_code == 0
+    assert run(*clips, "--class", "volcano", "--network", "resnet50").exit_code == 0
+    assert [asked.network for asked in loaded] == ["efficientnet_lite2", "resnet50"]
+    assert loaded[0].classes == (ClassTerm("volcano"),)
+
+
+def test_a_style_that_was_dreamed(clips, pictures):
+    style = ("--objective", "none", "--style", pictures, "--style-layer", "Mixed_5b")
+    found = [run(*clips, *style, *more) for more in ((), ("--style-match", "adain"))]
+    for result in found:
+        assert result.exit_code == 0, result.output
+    assert found[0].stdout != found[1].stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
         (["--scratch-every", "-1"], 2, "--scratch-every"),
+        (["--guide", "none.png"], 1, "guide: "),
+        (["--guide", "none.mp4"], 1, "guide: "),
+        (["--style", "none.png", "--style-layer", "Mixed_5b"], 1, "style: "),
+        (["--class", "tabbie"], 1, "unknown class"),
+        (["--objective", "none"], 1, "nothing is there to grow"),
         (["--scratch-every", "often"], 2, "not a valid integer"),
         (["--preset", "nothing"], 2, "Invalid value"),
         (["--start", "1", "--end", "1"], 2, "end is not after start"),
@@ -566,7 +743,8 @@ def test_ctrl_c(clips, monkeypatch):
 
 def test_the_help():
     text = " ".join(run("--help").output.split())
-    for words in ("measure SOURCE DREAM", "--scratch-every N", "./measure"):
+    options = ("--class CLASS", "--classes GROUP", "--true-motion FILE.json", "--style FILE")
+    for words in ("measure SOURCE DREAM", "--scratch-every N", "./measure", *options):
         assert words in text
     assert "vidream measure" in CliRunner().invoke(cli, ["--help"]).output
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidream.temporal import DreamState, Memory, Motion, MotionCarrier, Track, remember
-from vidream.temporal.carrier import transplant
+from vidream.temporal.carrier import inpaint
 
 HEIGHT, WIDTH = 60, 80
 sides = st.integers(1, 70)
@@ -188,7 +188,8 @@ def test_the_closest_frame_comes_first(near, middle, far):
     start = MotionCarrier().start(even(0.5), last, motion(*ways))
     left = (1 - near) * (1 - middle)
     expected = near * 0.25 - (1 - near) * middle * 0.25 + left * far * 0.125
-    assert torch.allclose(start.image, even(0.5 + expected), atol=1e-5)
+    inpainted = left * (1 - far) * 0.25  # with what the way to the last frame leads to
+    assert torch.allclose(start.image, even(0.5 + expected + inpainted), atol=1e-5)
     assert torch.allclose(start.fresh, even(left * (1 - far), 1), atol=1e-5)
 
 
@@ -208,21 +209,21 @@ def test_a_frame_that_was_forgotten_is_passed_over():
     assert torch.allclose(start.image, even(0.5), atol=1e-6)
 
 
-# --- transplanting
+# --- inpainting
 
 
 @settings(max_examples=50)
 @given(st.integers(1, 120), st.integers(1, 260))
 def test_what_is_known_is_left_alone(height, width):
     carried = residual(height, width)
-    assert torch.equal(transplant(carried, even(1, 1, height, width)), carried)
+    assert torch.equal(inpaint(carried, even(1, 1, height, width)), carried)
 
 
 @settings(max_examples=50)
 @given(st.integers(1, 120), st.integers(1, 260))
 def test_where_nothing_is_known_there_is_nothing_to_sow(height, width):
     nothing = torch.zeros(1, 3, height, width)
-    assert torch.equal(transplant(nothing, torch.zeros(1, 1, height, width)), nothing)
+    assert torch.equal(inpaint(nothing, torch.zeros(1, 1, height, width)), nothing)
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
@@ -238,7 +239,7 @@ def test_a_strip_is_sown_with_the_dream_beside_it(side):
     }[side]
     known[strip] = 0
     whole = residual(tall, broad)
-    sown = transplant(whole * known, known)
+    sown = inpaint(whole * known, known)
     assert torch.equal(sown * known, whole * known)
     by = {"left": (0, -48), "right": (0, 48), "top": (-48, 0), "bottom": (48, 0)}[side]
     assert torch.equal(sown[strip], torch.roll(whole, by, (-2, -1))[strip])
@@ -248,12 +249,12 @@ def test_ground_known_by_half_is_not_sown():
     known = even(1, 1)
     known[..., 40:60] = 0.5
     carried = residual() * known
-    assert torch.equal(transplant(carried, known), carried)
+    assert torch.equal(inpaint(carried, known), carried)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 130), st.integers(1, 130), st.data())
-def test_only_known_ground_is_transplanted(height, width, data):
+def test_only_known_ground_is_inpainted(height, width, data):
     """Known ground is 1, all else poisoned: had any of it been moved, it would show."""
     cells = torch.zeros(-(-height // 20), -(-width // 20))
     for _ in range(data.draw(st.integers(0, 6))):
@@ -262,7 +263,7 @@ def test_only_known_ground_is_transplanted(height, width, data):
     known = cells.repeat_interleave(20, 0).repeat_interleave(20, 1)[:height, :width][None, None]
     carried = torch.where(known > 0, 1.0, -100.0).expand(1, 3, -1, -1)
     before = carried.clone()
-    sown = transplant(carried, known)
+    sown = inpaint(carried, known)
     assert torch.equal(carried, before)
     assert sown.shape == carried.shape
     assert torch.equal(sown * known, carried * known)
@@ -273,22 +274,33 @@ def test_only_known_ground_is_transplanted(height, width, data):
 
 @settings(max_examples=50)
 @given(st.integers(1, 130), st.integers(1, 130), st.integers(0, 2**20))
-def test_transplanting_makes_no_dream_stronger(height, width, seed):
+def test_inpainting_makes_no_dream_stronger(height, width, seed):
     torch.manual_seed(seed)
     known = (torch.rand(1, 1, height, width) * 1.5).clamp(0, 1)
     carried = residual(height, width) * known
-    sown = transplant(carried, known)
+    sown = inpaint(carried, known)
     assert sown.isfinite().all()
     assert sown.abs().max() <= 2 * 0.1 + 1e-6
 
 
-def test_a_carried_frame_is_sown_but_stays_fresh():
+def test_a_new_region_is_inpainted_along_the_flow_and_stays_new():
+    """What is disoccluded has nothing that can be relied on, but a dream from nearby."""
+    known = even(1, 1, 80, 120)
+    known[..., 40:60] = 0
+    last, image = state(0, 80, 120), source(80, 120)
+    start = MotionCarrier().start(image, last, motion(track(0, 3, 0, known, 80, 120)))
+    expected = torch.roll(last.residual, -3, -1)[..., 40:60]
+    assert torch.allclose((start.image - image)[..., 40:60], expected, atol=1e-5)
+    assert (start.fresh[..., 40:60] == 1).all()
+
+
+def test_what_comes_in_from_outside_is_inpainted_from_beside_it():
     known = even(1, 1, 80, 120)
     known[..., 100:] = 0
-    last = state(0, 80, 120)
-    image = source(80, 120)
-    way = track(0, trust=known, height=80, width=120)
-    start = MotionCarrier().start(image, last, motion(way))
+    last, image = state(0, 80, 120), source(80, 120)
+    flow = torch.zeros(1, 2, 80, 120)
+    flow[:, 0, :, 100:] = 60  # out of the frame
+    start = MotionCarrier().start(image, last, motion(Track(0, flow, known)))
     expected = torch.roll(last.residual, 48, -1)[..., 100:]
     assert torch.allclose((start.image - image)[..., 100:], expected, atol=1e-6)
     assert (start.fresh[..., 100:] == 1).all()

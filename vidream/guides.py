@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from vidream.companion import Companion
 from vidream.errors import SettingsError
 from vidream.frames import Picture, to_eight_bits
-from vidream.processors import Processor
+from vidream.settings import DreamSettings
 from vidream.stills import is_still
+
+Led = TypeVar("Led")
 
 
 @runtime_checkable
 class Guidable(Protocol):
     """What a processor may have besides: another guide from one frame to the next."""
 
-    def guided(self, picture: Picture) -> Processor:
+    def guided(self, picture: Picture) -> Self:
         """Give the same processor, guided by a uint8 ``[H, W, 3]`` RGB picture."""
         ...
 
@@ -33,7 +37,7 @@ class GuideVideo:
 
     def __init__(self, place: str) -> None:
         self._companion = Companion(place, "guide", _no_still)
-        self._made: tuple[int, Processor] | None = None
+        self._made: tuple[int, Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -41,8 +45,8 @@ class GuideVideo:
     def __exit__(self, *stopped: object) -> None:
         self._companion.__exit__(*stopped)
 
-    def leads(self, processor: Processor, time: Fraction) -> Processor:
-        """Give a processor as it is guided at a time, which is never before the last one.
+    def leads(self, processor: Led, time: Fraction) -> Led:
+        """Give a processor, or a dreamer, as it is guided at a time, never before the last one.
 
         Args:
             processor: always the same.
@@ -56,7 +60,19 @@ class GuideVideo:
             if not isinstance(processor, Guidable):
                 raise SettingsError("guide is for the effect dream: leave it out")
             self._made = shown.index, processor.guided(to_eight_bits(shown.image))
-        return self._made[1]
+        led: Led = self._made[1]
+        return led
+
+
+def open_guide(
+    settings: DreamSettings, stack: ExitStack
+) -> tuple[GuideVideo | None, DreamSettings]:
+    """Open the guide if it is a video, and leave it out of the settings: it is followed instead."""
+    if settings.guide is None or not is_moving(settings.guide):
+        return None, settings
+    guide = stack.enter_context(GuideVideo(settings.guide))
+    grows = "energy" if settings.objective == "none" else settings.objective
+    return guide, replace(settings, guide=None, objective=grows)
 
 
 def is_moving(guide: str | None) -> bool:

@@ -23,7 +23,7 @@ from vidream.films import (
 )
 from vidream.finish import Finish
 from vidream.frames import Frame, to_eight_bits
-from vidream.guides import GuideVideo, is_moving
+from vidream.guides import open_guide
 from vidream.loop import dream_frames, frame_loop, frames_among
 from vidream.media import AudioPacket, Place, VideoInfo, is_pipe
 from vidream.presets import preset_settings
@@ -131,7 +131,7 @@ def _dream_live(
         reader = stack.enter_context(open_reader(source, settings.read))
         check_frames(reader.info.width, reader.info.height, settings.dream.memory)
         finish = stack.enter_context(Finish(settings.finish, settings.read.start))
-        guide, dream = _guide(settings.dream, stack)
+        guide, dream = open_guide(settings.dream, stack)
         processor = _processor(settings, dream, on_download)
         check_tunable(processor, settings.effect, timeline.names)
         info, items = recorded(reader.info, source, asked), iter(reader)
@@ -174,15 +174,6 @@ def _track(settings: Settings, start: float | None, stack: ExitStack) -> Soundtr
     return stack.enter_context(Soundtrack(settings.read.audio, start))
 
 
-def _guide(settings: DreamSettings, stack: ExitStack) -> tuple[GuideVideo | None, DreamSettings]:
-    """Open the guide if it is a video, for the frame loop to follow; who dreams need not know."""
-    if settings.guide is None or not is_moving(settings.guide):
-        return None, settings
-    guide = stack.enter_context(GuideVideo(settings.guide))
-    grows = "energy" if settings.objective == "none" else settings.objective
-    return guide, replace(settings, guide=None, objective=grows)
-
-
 def _dream_file(
     source: Place,
     target: Place,
@@ -204,7 +195,7 @@ def _dream_file(
         reader.skip = point.frames
         finish = Finish(settings.finish, settings.read.start, point.begin)
         stack.enter_context(finish)
-        guide, dream = _guide(settings.dream, stack)
+        guide, dream = open_guide(settings.dream, stack)
         processor = _processor(settings, dream, on_download, point.room)
         check_tunable(processor, settings.effect, timeline.names)
         info = recorded(reader.info, source, asked)

@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vidream.measure import ScratchSummary, Summary
+    from vidream.measure import (
+        RecognitionSummary,
+        ResidualSummary,
+        ScratchSummary,
+        Spread,
+        Summary,
+        TrueSummary,
+    )
 
 Row = tuple[str, Sequence[str]]
 
 _NAME, _CELL = 24, 11  # columns of text
 
 
-def lines(summary: Summary) -> Iterator[str]:
-    """Give the lines of the table, at most 88 columns wide."""
+def lines(summary: Summary, group: str = "") -> Iterator[str]:
+    """Give the lines of the table, at most 88 columns wide.
+
+    Args:
+        summary: of a clip.
+        group: the classes that it was searched for, as they were asked for.
+    """
     yield f"{summary.frames} frames"
     yield from _section(
         "Warping error: what motion does not explain; mean square, RGB from 0 to 1",
         ("dream", "source", "ratio", "frames"),
         [
             (
-                f"{error.lag} frame{'s' * (error.lag > 1)} apart",
+                _apart(error.lag),
                 (_small(error.dream), _small(error.source), _ratio(error.ratio), str(error.frames)),
             )
             for error in summary.errors
         ],
     )
+    if summary.true_errors:
+        yield from _true_motion(summary.true_errors)
     spreads = [("over the source", summary.strength)]
     if summary.scratch is not None:
         spreads.append(("over dreams from scratch", summary.scratch.strength))
     yield from _section(
         "Strength: how much more the network sees; 1 = as much",
         ("mean", "least", "most"),
-        [(name, (_ratio(s.mean), _ratio(s.minimum), _ratio(s.maximum))) for name, s in spreads],
+        [(name, _spread(spread, _ratio)) for name, spread in spreads],
     )
     if summary.scratch is not None:
         yield from _evenness(summary.scratch)
+    yield from _residual(summary.residual)
+    if summary.recognition is not None:
+        yield from _recognition(summary.recognition, group)
     drift = summary.drift
     yield from _section(
         f"Drift: change in 100 frames, from frame {drift.since} on; 0 % = it holds",
@@ -47,6 +64,44 @@ def lines(summary: Summary) -> Iterator[str]:
             ("contrast", (_percent(drift.dream.contrast), _percent(drift.source.contrast))),
             ("saturation", (_percent(drift.dream.saturation), _percent(drift.source.saturation))),
         ],
+    )
+
+
+def _true_motion(errors: Iterable[TrueSummary]) -> Iterator[str]:
+    return _section(
+        "Warping error by true motion, in regions of the clip; likewise",
+        ("dream", "source", "ratio", "of pixels"),
+        [
+            (
+                f"{_apart(error.lag)}, {error.region}",
+                (
+                    *(_small(error.dream), _small(error.source), _ratio(error.ratio)),
+                    _share(error.share),
+                ),
+            )
+            for error in errors
+        ],
+    )
+
+
+def _residual(residual: ResidualSummary) -> Iterator[str]:
+    return _section(
+        "What the dream adds: its colour over its brightness (energy), how fine, how much",
+        ("mean", "least", "most"),
+        [
+            ("chroma over luma", _spread(residual.chroma, _ratio)),
+            ("above 1/8 cycle a pixel", _spread(residual.fine, _share)),
+            ("RMS, RGB from 0 to 1", _spread(residual.rms, _small)),
+        ],
+    )
+
+
+def _recognition(recognition: RecognitionSummary, group: str) -> Iterator[str]:
+    count = recognition.frames
+    return _section(
+        f"Recognisability: mean probability, in crops of {count} frame{'s' * (count > 1)}",
+        ("dream", "source"),
+        [(_shortened(group), (_ratio(recognition.dream), _ratio(recognition.source)))],
     )
 
 
@@ -70,6 +125,18 @@ def _section(title: str, heads: Sequence[str], rows: Sequence[Row]) -> Iterator[
         yield f"  {name:<{_NAME}}{''.join(f'{cell:>{_CELL}}' for cell in cells)}".rstrip()
 
 
+def _apart(lag: int) -> str:
+    return f"{lag} frame{'s' * (lag > 1)} apart"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+
+
+def _spread(spread: Spread, write: Callable[[float | None], str]) -> tuple[str, str, str]:
+    return write(spread.mean), write(spread.minimum), write(spread.maximum)
+
+
 def _small(value: float | None) -> str:
     from vidream.measure import NOTHING  # noqa: PLC0415  (torch is slow to import)
 
@@ -80,6 +147,10 @@ def _small(value: float | None) -> str:
 
 def _ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def _percent(value: float | None) -> str:

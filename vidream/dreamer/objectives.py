@@ -186,6 +186,22 @@ class Objective:
             total = total + term.weight * F.adaptive_avg_pool2d(positive, (grid[0], grid[1]))
         return total
 
+    def strength(self, activations: Mapping[str, Tensor]) -> Tensor:
+        """Return how strong what grows is in an image, a scalar to be compared by its ratio.
+
+        The :meth:`value` of the terms: content and total variation are what is kept, not what
+        grows. Of logits, which have either sign, the mean softplus; without terms, one over the
+        style loss, as :meth:`local` has them.
+
+        Args:
+            activations: ``[1, C, h, w]`` or ``[1, C]`` by layer, of the whole image.
+        """
+        maps = self.maps(activations)
+        if self.terms and logit not in self.measures:
+            return self.value(maps)
+        cells = {layer: activations[layer][0, 0].numel() for layer in self.layers}
+        return self.local(maps, self.likeness(self.sums(activations), cells)).mean()
+
 
 def features(activation: Tensor, channel: int | None) -> Tensor:
     """Give what a term looks at, ``[B, C, h, w]``: all channels of a layer, or one."""

@@ -90,7 +90,7 @@ def weight_bands(gradient: Tensor, detail: float) -> Tensor:
     for level, weight, finer in zip(
         reversed(levels), reversed(weights[:-1]), [*reversed(weights[:-2]), 0.0], strict=True
     ):
-        total = _expand(total, level.shape[-2:]).add_(level, alpha=weight - finer)
+        total = _expand(total, (level.shape[-2], level.shape[-1])).add_(level, alpha=weight - finer)
     return total
 
 

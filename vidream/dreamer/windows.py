@@ -7,6 +7,7 @@ which costs as much as several steps, and windows of one size are dreamed side b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from types import EllipsisType
 
 import torch
@@ -67,6 +68,23 @@ def windows(
         found.append(Window(tops[row], lefts[column], (height, width)))
         left_over *= 1 - rows[row].outer(columns[column])
     return found
+
+
+def strips(size: Size, count: int, overlap: int) -> list[Window]:
+    """Cut an image across its longer axis.
+
+    Args:
+        size: of the image, in pixels.
+        count: of the strips.
+        overlap: pixels that each reaches into its neighbours.
+    """
+    height, width = size
+    length = max(size)
+    edges = [round(k * length / count) for k in range(count + 1)]
+    spans = [(max(0, a - overlap), min(length, b + overlap)) for a, b in pairwise(edges)]
+    if width >= height:
+        return [Window(0, a, (height, b - a)) for a, b in spans]
+    return [Window(a, 0, (b - a, width)) for a, b in spans]
 
 
 def _places(limit: int, length: int, unit: int) -> list[int]:

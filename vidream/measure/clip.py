@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,8 +13,18 @@ from vidream.dreamer import Dreamer
 from vidream.errors import InputError, SettingsError
 from vidream.flow import FlowEstimator, load_flow
 from vidream.frames import Picture, to_picture, to_tensor
-from vidream.measure.quantities import LEAST_RELIABLE, fresh_cells, look, low, warping_error
-from vidream.measure.report import FrameError, FrameMeasure, FrameScratch, Report, Summary
+from vidream.measure.quantities import (
+    LEAST_RELIABLE,
+    fresh_cells,
+    look,
+    low,
+    residual,
+    warping_error,
+)
+from vidream.measure.recognition import Recogniser
+from vidream.measure.records import FrameError, FrameMeasure, FrameRecognition, FrameScratch
+from vidream.measure.report import Report, Summary
+from vidream.measure.true_motion import TrueError, TrueMotion
 from vidream.temporal import SceneDetector
 from vidream.temporal.motion import followed
 from vidream.temporal.warp import reliability, to_flow
@@ -35,6 +45,9 @@ def measure_clip(
     flow: FlowEstimator | None = None,
     lags: Sequence[int] = LAGS,
     scratch_every: int = 0,
+    guided: Callable[[Dreamer], Dreamer] | None = None,
+    true_motion: TrueMotion | None = None,
+    recogniser: Recogniser | None = None,
     expected: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -49,22 +62,28 @@ def measure_clip(
         lags: how many frames earlier a frame is compared with.
         scratch_every: dream every Nth frame (the Nth, the 2Nth …) from scratch too, for evenness;
             0 leaves it out. It takes about as long as dreaming these frames.
+        guided: where a guide moves, from ``dreamer`` to that of the pair that was read last.
+        true_motion: how the clip moves, where that is known: the error is measured by it too.
+        recogniser: an independent classifier that looks at some of the frames.
         expected: frames in all, for ``progress``.
         progress: called after each frame.
 
     Raises:
         SettingsError: a lag is under 1, or a layer has no grid of cells to tell evenness by.
-        InputError: the pictures differ in size, or are fewer than two.
+        InputError: the pictures differ in size, are fewer than two, or are not those of the true
+            motion.
         NetworkError: the network cannot take an image of this size.
     """
     if not lags or min(lags) < 1:
         raise SettingsError(f"lags are one or more whole numbers from 1; not {list(lags)}")
     if scratch_every < 0:
         raise SettingsError(f"scratch-every is a number of frames, or 0; not {scratch_every}")
-    meter = _Meter(dreamer, flow or load_flow("farneback"), lags)
+    meter = _Meter(dreamer, flow or load_flow("farneback"), lags, true_motion, recogniser)
     frames: list[FrameMeasure] = []
     for number, (source, dream) in enumerate(pairs, 1):
         sampled = scratch_every > 0 and number % scratch_every == 0
+        if guided is not None:
+            meter.dreamer = guided(dreamer)
         frames.append(meter.frame(source, dream, with_scratch=sampled))
         if progress is not None:
             progress(frames[-1], expected)
@@ -74,19 +93,33 @@ def measure_clip(
 
 
 class _Meter:
-    """Measures one frame after the other."""
+    """Measures one frame after the other.
 
-    def __init__(self, dreamer: Dreamer, flow: FlowEstimator, lags: Sequence[int]) -> None:
-        self._dreamer, self._flow, self._lags = dreamer, flow, lags
+    Attributes:
+        dreamer: as the next frame was dreamed.
+    """
+
+    def __init__(
+        self,
+        dreamer: Dreamer,
+        flow: FlowEstimator,
+        lags: Sequence[int],
+        true_motion: TrueMotion | None,
+        recogniser: Recogniser | None,
+    ) -> None:
+        self.dreamer = dreamer
+        self._flow, self._lags = flow, lags
+        self._true_motion, self._recogniser = true_motion, recogniser
         self._scenes = SceneDetector()
-        self._past: deque[Pair] = deque(maxlen=max(lags))  # of the same scene
+        self._past: deque[Pair] = deque(maxlen=max(lags))
+        self._scene = 0  # frames of the scene that lie in the past
         self._index = 0
 
     def frame(self, source: Picture, dream: Picture, *, with_scratch: bool) -> FrameMeasure:
         """Measure the next frame."""
         self._check(source, dream)
         if self._cut(source):
-            self._past.clear()
+            self._scene = 0
         seen = self._activate(source), self._activate(dream)
         motions = self._motions(source, {*self._lags, *([1] if with_scratch else [])})
         errors = [
@@ -94,14 +127,18 @@ class _Meter:
         ]
         measured = FrameMeasure(
             index=self._index,
-            strength=_ratio(self._objective(seen[1]), self._objective(seen[0])),
+            strength=_ratio(self._strength(seen[1]), self._strength(seen[0])),
             dream=look(dream),
             source=look(source),
             errors=tuple(error for error in errors if error is not None),
             scratch=self._scratch(source, seen[1], motions.get(1)) if with_scratch else None,
+            residual=residual(to_tensor(dream), to_tensor(source)),
+            true_errors=tuple(self._true_errors(source, dream)),
+            recognition=self._recognition(source, dream),
         )
         self._past.append((source, dream))
         self._index += 1
+        self._scene += 1
         return measured
 
     def _check(self, source: Picture, dream: Picture) -> None:
@@ -119,7 +156,7 @@ class _Meter:
 
     def _cut(self, source: Picture) -> bool:
         """Tell whether a scene begins: what was before it has no motion that leads here."""
-        if not self._scenes.cut(source) or not self._past:
+        if not self._scenes.cut(source) or not self._scene:
             return False
         earlier = self._past[-1][0]
         return not followed(to_flow(self._flow(source, earlier)), source, earlier)
@@ -128,7 +165,7 @@ class _Meter:
         """Give the flow to each earlier frame that there is, and the flow back."""
         found = {}
         for lag in lags:
-            if lag <= len(self._past):
+            if lag <= min(self._scene, len(self._past)):
                 earlier = self._past[-lag][0]
                 found[lag] = (
                     to_flow(self._flow(source, earlier)),
@@ -151,23 +188,37 @@ class _Meter:
         )
         return FrameError(lag, of_dream, of_source, share)
 
+    def _true_errors(self, source: Picture, dream: Picture) -> Iterator[TrueError]:
+        """Yield the errors by true motion, which knows of no scenes."""
+        if self._true_motion is None:
+            return
+        for lag in self._lags:
+            if lag <= len(self._past):
+                now, then = (source, dream), self._past[-lag]
+                yield from self._true_motion.errors(self._index, lag, now, then)
+
+    def _recognition(self, source: Picture, dream: Picture) -> FrameRecognition | None:
+        if self._recogniser is None or (self._index + 1) % self._recogniser.every:
+            return None
+        of_dream, of_source = (self._recogniser.mass(to_tensor(p)) for p in (dream, source))
+        return FrameRecognition(of_dream, of_source)
+
     def _activate(self, picture: Picture) -> dict[str, Tensor]:
         with torch.no_grad():
-            return self._dreamer.network.activations(to_tensor(picture, self._dreamer.device))
+            return self.dreamer.network.activations(to_tensor(picture, self.dreamer.device))
 
-    def _objective(self, activations: dict[str, Tensor]) -> float:
-        aim = self._dreamer.aim
-        return float(aim.value(aim.maps(activations)))
+    def _strength(self, activations: dict[str, Tensor]) -> float:
+        return float(self.dreamer.aim.strength(activations))
 
     def _cells(self, activations: dict[str, Tensor]) -> Tensor:
         """Give the local energy, ``[1, 1, h, w]``, on the CPU."""
-        for term in self._dreamer.aim.terms:
+        aim = self.dreamer.aim
+        for term in aim.terms:
             if activations[term.layer].ndim != 4:
                 raise SettingsError(
                     f"{term.layer} has no grid of cells to tell evenness by: leave "
                     "--scratch-every out, or choose an earlier layer"
                 )
-        aim = self._dreamer.aim
         return aim.local(aim.maps(activations)).cpu()
 
     def _scratch(
@@ -177,17 +228,21 @@ class _Meter:
         motion: tuple[Tensor, Tensor] | None,
     ) -> FrameScratch:
         """Compare the dream, by its activations, with one of the same frame from scratch."""
-        cells = self._cells(activations)
+        dreamer = self.dreamer
+        cells = self._cells(activations) if dreamer.aim.terms else None
         # Rounded as the dream was when it was written, so that like is compared with like.
-        alone = to_picture(self._dreamer.dream(to_tensor(source), frame=self._index))
+        alone = to_picture(dreamer.dream(to_tensor(source), frame=self._index))
         reference = self._activate(alone)
+        strength = _ratio(self._strength(activations), self._strength(reference))
+        if cells is None:  # a style is seen in the frame as a whole: no place of it is even
+            return FrameScratch(strength, 0, 0.0, 0.0, None)
         cells_alone = self._cells(reference)
         # All of the first frame is new, but it is dreamed from scratch in any case.
         fresh = torch.zeros_like(cells, dtype=torch.bool)
         if motion is not None:
             fresh = fresh_cells(*motion, (cells.shape[-2], cells.shape[-1]))
         return FrameScratch(
-            strength=_ratio(self._objective(activations), self._objective(reference)),
+            strength=strength,
             fresh=int(fresh.sum()),
             fresh_dream=float(cells[fresh].sum(dtype=torch.float64)),
             fresh_scratch=float(cells_alone[fresh].sum(dtype=torch.float64)),

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from fractions import Fraction
 
 from vidream.errors import InputError
 from vidream.frames import Frame, Picture, to_eight_bits
 from vidream.media import Place
 from vidream.reader import Reader, open_reader
 from vidream.settings import ReadSettings
+from vidream.timeline import Clock
 
 _log = logging.getLogger(__name__)
 
@@ -29,12 +31,17 @@ class ClipPair:
         read: which part of the source the dream was made of. Its ``frames`` limit the dream too;
             its size is the dream's, whatever it says.
 
+    Attributes:
+        time: when the source's frame of the last pair shows, in seconds since the clip began.
+
     Raises:
         InputError: there is no video to read there; while iterating: the dream is the longer one.
     """
 
     def __init__(self, source: Place, dream: Place, read: ReadSettings | None = None) -> None:
         read = read or ReadSettings()
+        self.time = Fraction(0)
+        self._clock = Clock(read.start)
         with ExitStack() as stack:
             self._dream = stack.enter_context(open_reader(dream, ReadSettings(frames=read.frames)))
             info = self._dream.info
@@ -56,7 +63,7 @@ class ClipPair:
 
     def __iter__(self) -> Iterator[tuple[Picture, Picture]]:
         """Give the pairs: uint8 ``[H, W, 3]`` of the source, and of the dream."""
-        sources, dreams = _pictures(self._source), _pictures(self._dream)
+        sources, dreams = _frames(self._source), _frames(self._dream)
         count = 0
         for dream in dreams:
             source = next(sources, None)
@@ -65,11 +72,12 @@ class ClipPair:
                     f"the dream goes on after the source's {count} frames: give the clip that it "
                     "was made of, with the --start and --fps that it was made with"
                 )
-            yield source, dream
+            self.time = self._clock(source)
+            yield to_eight_bits(source.image), to_eight_bits(dream.image)
             count += 1
         if next(sources, None) is not None:
             _log.info("the dream ends after %d frames: the rest of the source is left out", count)
 
 
-def _pictures(reader: Reader) -> Iterator[Picture]:
-    return (to_eight_bits(item.image) for item in reader if isinstance(item, Frame))
+def _frames(reader: Reader) -> Iterator[Frame]:
+    return (item for item in reader if isinstance(item, Frame))

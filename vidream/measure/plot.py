@@ -42,19 +42,21 @@ def check_plot(path: str | os.PathLike[str], *read: Place, overwrite: bool = Fal
 
 
 def plot(report: Report, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Draw strength, warping error and looks over time; the file appears when it is whole.
+    """Draw strength, warping error, looks and residual over time; the file appears when whole.
 
     Raises:
         OutputError: it cannot be written there, or is there already.
         VidreamError: matplotlib is not installed.
     """
     figure = _figure()
-    strength, errors, looks = figure.subplots(3, 1, sharex=True, height_ratios=(2, 3, 3))
+    rows = figure.subplots(4, 1, sharex=True, height_ratios=(2, 3, 3, 2))
+    strength, errors, looks, residual = rows
     _draw_strength(strength, report)
     _draw_errors(errors, report)
     _draw_looks(looks, report)
-    looks.set_xlabel("frame")
-    for axes in (strength, errors, looks):
+    _draw_residual(residual, report)
+    residual.set_xlabel("frame")
+    for axes in rows:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
@@ -103,10 +105,34 @@ def _draw_errors(axes: Axes, report: Report) -> None:
             marker=_dot(source),
             label="its source",
         )
-        seen = seen or any(map(math.isfinite, (*dream, *source)))
+        true = _true_errors(report, summed.lag)
+        if true:
+            label = f"dream, {summed.lag} {frames} apart, true motion"
+            axes.plot(*zip(*true, strict=True), ":", color=colour, marker=".", label=label)
+        seen = seen or bool(true) or any(map(math.isfinite, (*dream, *source)))
     if seen:
         axes.set_yscale("log")
     axes.set_ylabel("warping error")
+
+
+def _true_errors(report: Report, lag: int) -> list[tuple[int, float]]:
+    """Return the number of a frame and its error over all pixels, where there is one to draw."""
+    return [
+        (frame.index, error.dream)
+        for frame in report.frames
+        for error in frame.true_errors
+        if error.lag == lag and error.region == "all" and error.dream > NOTHING
+    ]
+
+
+def _draw_residual(axes: Axes, report: Report) -> None:
+    found = [(f.index, f.residual) for f in report.frames if f.residual is not None]
+    named = {"chroma": "chroma over luma", "fine": "share above 1/8 cycle a pixel", "rms": "RMS"}
+    for colour, (name, label) in zip(_COLOURS, named.items(), strict=False):
+        values = _gaps(getattr(residual, name) for _, residual in found)
+        axes.plot([index for index, _ in found], values, color=colour, label=label)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("residual")
 
 
 def _draw_looks(axes: Axes, report: Report) -> None:
@@ -143,7 +169,7 @@ def _figure() -> Figure:
         raise VidreamError(
             "a plot needs matplotlib, which is not installed: pip install 'vidream[plot]'"
         ) from error
-    figure = Figure(figsize=(10, 8), dpi=120, layout="constrained")
+    figure = Figure(figsize=(10, 10), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

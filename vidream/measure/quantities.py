@@ -13,6 +13,10 @@ from torch import Tensor
 from vidream.frames import Picture
 from vidream.temporal.warp import reliability, warp
 
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in published figures of residuals
+
+_FINE = 1 / 8  # cycles a pixel
+
 LEAST_RELIABLE = 0.01
 """Share of the pixels that must be reliable for a warping error to mean anything."""
 
@@ -30,6 +34,42 @@ class Look:
     brightness: float
     contrast: float
     saturation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """How what a dream adds to its source looks.
+
+    Args:
+        chroma: energy of RGB − Y' (a mean over the channels) over that of Y'; None if that is 0.
+        fine: share of the energy above an eighth of a cycle a pixel, 0 to 1; None without energy.
+        rms: root mean square about the mean, RGB in [0, 1].
+    """
+
+    chroma: float | None
+    fine: float | None
+    rms: float
+
+
+def residual(dream: Tensor, source: Tensor) -> Residual:
+    """Return the :class:`Residual` of float ``[1, 3, H, W]`` images, RGB in [0, 1]."""
+    added = dream - source
+    height, width = added.shape[-2:]
+    luma = (added * added.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    bright = float(luma.square().mean(dtype=torch.float64))
+    varying = added - added.mean((2, 3), keepdim=True)
+    power = torch.fft.rfft2(varying).abs().square().sum((0, 1)).double()
+    # Of a real image the transform leaves out the half that mirrors these columns.
+    power[:, 1 : (width + 1) // 2] *= 2
+    high = torch.hypot(torch.fft.rfftfreq(width)[None], torch.fft.fftfreq(height)[:, None]) > _FINE
+    total = float(power.sum())
+    return Residual(
+        chroma=float((added - luma).square().mean(dtype=torch.float64)) / bright
+        if bright
+        else None,
+        fine=float(power[high].sum()) / total if total else None,
+        rms=float(added.std(correction=0)),
+    )
 
 
 def look(picture: Picture) -> Look:

@@ -1,4 +1,4 @@
-"""The result of a measurement: one record for each frame, and what they come to."""
+"""The result of a measurement: what the records of the frames come to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from vidream.measure.quantities import Look, trend
+from vidream.measure.quantities import Look, Residual, trend
+from vidream.measure.records import FrameMeasure
+from vidream.measure.true_motion import REGIONS, TrueError
 
 SETTLED = 30
 """Frame from which drift is counted: a carried dream takes about a second to settle."""
@@ -14,65 +16,11 @@ SETTLED = 30
 NOTHING = 1e-8
 """A warping error that is none: what positions in float32 leave of a perfect match."""
 
+LEAST_PIXELS = 500
+"""How many pixels a region must have over the whole clip for an error by true motion."""
+
 STILL = 2 * (1 / 255) ** 2 / 12
 """The warping error that rounding both frames to 8 bits leaves; what is below moves by nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class FrameError:
-    """The warping error of one frame at one lag.
-
-    Args:
-        lag: how many frames earlier the frame is that it is compared with.
-        dream: mean squared error of the dream over the reliable pixels, RGB in [0, 1].
-        source: likewise of the source: the floor.
-        reliable: share of the pixels that are reliable.
-    """
-
-    lag: int
-    dream: float
-    source: float
-    reliable: float
-
-
-@dataclass(frozen=True, slots=True)
-class FrameScratch:
-    """A frame beside the dream of the same source frame made from scratch.
-
-    Args:
-        strength: objective of the dream over that of the from-scratch dream.
-        fresh: number of cells of fresh ground.
-        fresh_dream: energy of the dream, summed over them.
-        fresh_scratch: likewise of the from-scratch dream.
-        low: 10th percentile of the dream's local energy over the from-scratch dream's.
-    """
-
-    strength: float | None
-    fresh: int
-    fresh_dream: float
-    fresh_scratch: float
-    low: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class FrameMeasure:
-    """What was measured of one frame.
-
-    Args:
-        index: number of the frame, from 0.
-        strength: objective of the dream over the source's; None if the source's is 0.
-        dream: how the dream looks.
-        source: how the source looks.
-        errors: warping error at each lag that reaches back to a frame and has reliable pixels.
-        scratch: beside a from-scratch dream, on the frames that were so sampled.
-    """
-
-    index: int
-    strength: float | None
-    dream: Look
-    source: Look
-    errors: tuple[FrameError, ...] = ()
-    scratch: FrameScratch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +63,96 @@ class LagSummary:
         dream = _mean([error.dream for error in errors])
         source = _mean([error.source for error in errors])
         return cls(lag, len(errors), dream, source, _over(dream, source, STILL))
+
+
+@dataclass(frozen=True, slots=True)
+class TrueSummary:
+    """Warping error by true motion at one lag in one region, the mean over all its pixels.
+
+    Args:
+        lag: in frames.
+        region: one of :data:`~vidream.measure.true_motion.REGIONS`.
+        dream: error of the dream; None on fewer than :data:`LEAST_PIXELS`.
+        source: error of the source, the floor.
+        ratio: dream over source; None where the source's is nothing but rounding.
+        share: of all pixels that show the same thing in both frames, those of the region.
+    """
+
+    lag: int
+    region: str
+    dream: float | None
+    source: float | None
+    ratio: float | None
+    share: float
+
+    @classmethod
+    def of(cls, errors: Sequence[TrueError], lags: Iterable[int]) -> tuple[Self, ...]:
+        """Sum up the errors of frames, at each lag in each region that there is, in their order."""
+        there = {error.region for error in errors}
+        regions = [region for region in REGIONS if region in there]
+        return tuple(cls._of(lag, region, errors) for lag in lags for region in regions)
+
+    @classmethod
+    def _of(cls, lag: int, region: str, errors: Iterable[TrueError]) -> Self:
+        near = [error for error in errors if error.lag == lag]
+        mine = [error for error in near if error.region == region]
+        pixels = sum(error.pixels for error in mine)
+        every = sum(error.pixels for error in near if error.region == "all")
+        dream = source = None
+        if pixels >= LEAST_PIXELS:
+            dream = sum(error.dream * error.pixels for error in mine) / pixels
+            source = sum(error.source * error.pixels for error in mine) / pixels
+        return cls(lag, region, dream, source, _over(dream, source, STILL), pixels / max(1, every))
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualSummary:
+    """How what the dream adds looks, over the clip.
+
+    Args:
+        chroma: energy of its colour over that of its brightness.
+        fine: share of its energy above an eighth of a cycle a pixel.
+        rms: its root mean square.
+    """
+
+    chroma: Spread
+    fine: Spread
+    rms: Spread
+
+    @classmethod
+    def of(cls, frames: Iterable[FrameMeasure]) -> Self:
+        """Sum up a clip's frames."""
+        found = [frame.residual for frame in frames if frame.residual is not None]
+
+        def spread(quantity: Callable[[Residual], float | None]) -> Spread:
+            return Spread.of(quantity(residual) for residual in found)
+
+        return cls(spread(lambda r: r.chroma), spread(lambda r: r.fine), spread(lambda r: r.rms))
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionSummary:
+    """How much of a group of classes an independent classifier sees, the mean over the frames.
+
+    Args:
+        frames: how many frames it looked at.
+        dream: mean probability of the group in crops of the dream.
+        source: likewise of the source.
+    """
+
+    frames: int
+    dream: float
+    source: float
+
+    @classmethod
+    def of(cls, frames: Iterable[FrameMeasure]) -> Self | None:
+        """Sum up the sampled frames; None if there are none."""
+        found = [frame.recognition for frame in frames if frame.recognition is not None]
+        if not found:
+            return None
+        count = len(found)
+        dream, source = sum(f.dream for f in found), sum(f.source for f in found)
+        return cls(count, dream / count, source / count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +253,9 @@ class Summary:
         strength: objective of the dream over the source's.
         scratch: beside from-scratch dreams; None if there were none.
         drift: slopes over time.
+        residual: how what the dream adds looks.
+        true_errors: warping error by true motion, by lag and region; empty without it.
+        recognition: what an independent classifier sees; None if it was not asked.
     """
 
     frames: int
@@ -222,9 +263,12 @@ class Summary:
     strength: Spread
     scratch: ScratchSummary | None
     drift: Drift
+    residual: ResidualSummary
+    true_errors: tuple[TrueSummary, ...] = ()
+    recognition: RecognitionSummary | None = None
 
     @classmethod
-    def of(cls, frames: Sequence[FrameMeasure], lags: Iterable[int]) -> Self:
+    def of(cls, frames: Sequence[FrameMeasure], lags: Sequence[int]) -> Self:
         """Sum up a clip's frames."""
         return cls(
             frames=len(frames),
@@ -232,6 +276,9 @@ class Summary:
             strength=Spread.of(frame.strength for frame in frames),
             scratch=ScratchSummary.of(frames),
             drift=Drift.of(frames),
+            residual=ResidualSummary.of(frames),
+            true_errors=TrueSummary.of([e for f in frames for e in f.true_errors], lags),
+            recognition=RecognitionSummary.of(frames),
         )
 
 

@@ -10,7 +10,9 @@ import importlib
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,8 @@ from vidream.networks.spec import NetworkSpec
 from vidream.weights import State, WeightsFile
 
 _STEM, _HEAD = 32, 1280
+
+_EVEN = 512  # pixels; a side that is even at every stage, as tiles of a dream take it to be
 
 # Kernel, stride, expansion, channels and repeats of each stage of EfficientNet-B0.
 _STAGES = (
@@ -33,9 +37,13 @@ _STAGES = (
 )
 
 
-def _pad(kernel: int, stride: int) -> nn.ZeroPad2d:
-    """Pad as TensorFlow does for images of even sides: by more at the end than before."""
-    before, around = (kernel - stride) // 2, kernel - stride
+def _pad(kernel: int, stride: int, side: int) -> nn.ZeroPad2d:
+    """Pad as TensorFlow does: before a stride of 2 an odd map by one more than an even one.
+
+    Of what is odd by one, the end has more than the beginning.
+    """
+    around = kernel - 1 if side % 2 else kernel - stride
+    before = around // 2
     return nn.ZeroPad2d((before, around - before, before, around - before))
 
 
@@ -50,14 +58,16 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 class _Block(nn.Module):
     """Inverted residual (Sandler et al. 2018): widen, convolve each channel, narrow."""
 
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, channels: int, out: int, kernel: int, stride: int, expansion: int, side: int
+    ) -> None:
         super().__init__()
         wide = channels * expansion
         self._expands = expansion > 1
         self._adds = stride == 1 and channels == out
         if self._expands:
             self.expand_conv, self.bn0 = _conv(channels, wide, 1), _norm(wide)
-        self.pad = _pad(kernel, stride)
+        self.pad = _pad(kernel, stride, side)
         self.depthwise_conv = _conv(wide, wide, kernel, stride=stride, groups=wide)
         self.bn1 = _norm(wide)
         self.project_conv, self.bn2 = _conv(wide, out, 1), _norm(out)
@@ -70,17 +80,19 @@ class _Block(nn.Module):
 
 
 class _Lite(nn.Module):
-    def __init__(self, width: float, depth: float) -> None:
+    def __init__(self, width: float, depth: float, side: int = _EVEN) -> None:
         super().__init__()
-        self.pad = _pad(3, 2)
+        self.pad = _pad(3, 2, side)
+        side = -(-side // 2)
         self.conv_stem, self.bn0 = _conv(3, _STEM, 3, stride=2), _norm(_STEM)
         channels, blocks = _STEM, []
         for place, (kernel, stride, expansion, out, repeats) in enumerate(_STAGES):
             scaled = 0 < place < len(_STAGES) - 1
             wider = _eighths(width * out)
             for k in range(math.ceil(depth * repeats) if scaled else repeats):
-                blocks.append(_Block(channels, wider, kernel, 1 if k else stride, expansion))
-                channels = wider
+                step = 1 if k else stride
+                blocks.append(_Block(channels, wider, kernel, step, expansion, side))
+                channels, side = wider, -(-side // step)
         self.blocks = nn.Sequential(*blocks)
         self.conv_head, self.bn1 = _conv(channels, _HEAD, 1), _norm(_HEAD)
         self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(_HEAD, 1000)
@@ -96,6 +108,20 @@ def _eighths(channels: float) -> int:
     """Round to a multiple of 8, but not down by more than a tenth."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
+def at_side(spec: NetworkSpec, side: int) -> NetworkSpec:
+    """Return one of :data:`SPECS` that pads square images of a side as in training.
+
+    A network that dreams pads all sides as even ones, so that tiles share one grid of cells. Where
+    they are odd that is a pixel off, which changes what a classifier sees.
+
+    Args:
+        spec: the network.
+        side: in pixels; other images are padded as if they had it.
+    """
+    build: Any = spec.build
+    return replace(spec, build=partial(build, side=side))
 
 
 def _classes() -> Sequence[str]:

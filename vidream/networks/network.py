@@ -211,7 +211,7 @@ class Network(nn.Module):
 
 
 def load_network(
-    name: str,
+    name: str | NetworkSpec,
     layers: Sequence[str] | None = None,
     weights: str | None = None,
     device: torch.device | str = "cpu",
@@ -221,7 +221,7 @@ def load_network(
     """Load a network as far as the deepest of its layers that are named.
 
     Args:
-        name: as in :func:`network_names`.
+        name: as in :func:`network_names`; or a network itself.
         layers: canonical names or aliases; the network's own if none. A classifier also has
             :data:`~vidream.networks.head.CLASSES`.
         weights: weights file to use instead of the network's own.
@@ -233,7 +233,7 @@ def load_network(
         NetworkError: there is no such network or layer.
         WeightsError: the weights are not to be had, or are not of this network.
     """
-    spec = find_network(name)
+    spec = find_network(name) if isinstance(name, str) else name
     traced = _trace(spec)
     names = _names(spec, traced)
     if CLASSES in (*(layers or ()), *also) and spec.classes():

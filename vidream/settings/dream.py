@@ -91,15 +91,17 @@ class DreamSettings(Validated):
         maximum=1,
         over_time=True,
     )
-    carried_steps: int = option(
-        1,
-        "Gradient steps at full size on a frame that carries a dream.",
+    carried_steps: float = option(
+        0.5,
+        "Gradient steps at full size on a frame that carries a dream; 0.5 refines one half of it, "
+        "in turn.",
+        metavar="STEPS",
         minimum=0,
         maximum=10_000,
         over_time=True,
     )
     weak_steps: int = option(
-        8,
+        4,
         "Further steps where the dream of such a frame is weak, as on ground that is new.",
         minimum=0,
         maximum=10_000,
@@ -162,15 +164,15 @@ class DreamSettings(Validated):
         over_time=True,
     )
     detail: float = option(
-        0.5,
-        "Size of what grows: 1 = fine, as the gradient is in pixels; 0 = large and soft. 0.5 "
-        "weights frequencies by 1/f.",
+        0.4,
+        "Size of what grows: 1 = fine, as the gradient is in pixels; 0.5 weights frequencies by "
+        "1/f, 0 by 1/f²: large and soft.",
         minimum=0,
         maximum=1,
         over_time=True,
     )
     smoothing: float = option(
-        0.5, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32, over_time=True
+        0.0, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32, over_time=True
     )
     normalize: str = option(
         "mean",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vidream.images import resize
 from vidream.temporal.motion import Motion
-from vidream.temporal.warp import resize_flow, warp
+from vidream.temporal.warp import inside, resize_flow, warp
 
 Memo = tuple[float, ...]
 """What a processor wants to find again at the next frame: plain numbers."""
@@ -86,8 +86,7 @@ class Start:
     def apart(self, source: Tensor, carry: float) -> tuple[Tensor, Tensor]:
         """Give what was carried, without the source, and where it can be relied on.
 
-        A carrier leaves little on ground that is known by less than half, and sows others' there:
-        such ground is not relied on.
+        Regions that are known by less than half hold what was inpainted: they are not relied on.
 
         Args:
             source: the frame, ``[1, 3, H, W]`` RGB in [0, 1].
@@ -100,7 +99,7 @@ class Start:
         if self.fresh is None or carry == 0:
             return source, torch.zeros_like(source[:, :1])
         known = (1 - self.fresh) / carry
-        carried = source + (self.image - source) / (carry * known.clamp_min(0.5))
+        carried = source + (self.image - source) / carry
         return carried, (2 * known - 1).clamp(0, 1)
 
 
@@ -122,18 +121,20 @@ _NEAR = tuple(
     (down * reach, right * reach)
     for reach in (48, 96, 192)
     for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
-)  # pixels down and right from which dreams are transplanted, the nearest first
-_FILLED = 0.002  # share of the frame without a dream at which transplanting ends
-_SOUND = 0.9  # how well known ground must be to be transplanted
+)  # pixels down and right from which dreams are inpainted, the nearest first
+_FILLED = 0.002  # share of the frame without a dream at which inpainting ends
+_SOUND = 0.9  # how well known ground must be to be inpainted
 
 
 @dataclass(frozen=True, slots=True)
 class MotionCarrier:
-    """Carries the residual along the motion: ``start = clip(source + carry · Σ M · warp(r, w))``.
+    """Carries the residual along the motion: ``start = clip(source + carry · warp(r, w))``.
 
-    Carrying the residual and not the image keeps the source's own motion and light sharp. Ground
-    that the previous frame does not show takes the residual of the closest older frame that does
-    (Ruder, Dosovitskiy, Brox 2016: "closest first").
+    Carrying the residual and not the image keeps the source's own motion and light sharp. Regions
+    that the previous frame does not show take the residual of the closest older frame that does
+    (Ruder, Dosovitskiy, Brox 2016: "closest first"). Those that no frame shows are inpainted: with
+    the residual that the flow leads to all the same, for it is a dream and from nearby; and
+    outside the previous frame with that of regions beside them.
 
     Args:
         carry: share of the residual that is carried on, 0 (nothing) to 1.
@@ -150,25 +151,30 @@ class MotionCarrier:
         size = (source.shape[-2], source.shape[-1])
         carried = torch.zeros_like(source)
         unknown = torch.ones_like(source[:, :1])
+        nearby, known = torch.zeros_like(carried), torch.zeros_like(unknown)
         for track in motion.tracks:
             if track.index not in residuals:
                 continue
             residual = residuals[track.index].to(source.device, torch.float32)
             share = unknown * resize(track.trust.to(source.device), size)
             flow = resize_flow(track.flow.to(source.device), size)
-            carried += share * warp(residual, flow)
+            propagated = warp(residual, flow)
+            carried += share * propagated
             unknown = unknown - share
-        sown = transplant(carried, 1 - unknown)
-        image = (source + self.carry * sown).clamp_(0, 1)
+            if track.index == state.index:
+                nearby, known = propagated, inside(flow)
+        carried += unknown * known * nearby
+        residual = inpaint(carried, 1 - unknown * (1 - known))
+        image = (source + self.carry * residual).clamp_(0, 1)
         return Start(image, 1 - self.carry * (1 - unknown), state.memo)
 
 
-def transplant(residual: Tensor, known: Tensor) -> Tensor:
-    """Sow ground that has no dream yet with the dream of ground near it.
+def inpaint(residual: Tensor, known: Tensor) -> Tensor:
+    """Fill regions that have no dream yet with the residual of regions near them.
 
-    A dream is mostly texture, and half as strong on other ground as on that which it grew on:
-    from there it takes a third of the steps. Along a pan the pieces join, for each comes from as
-    far away as the one before.
+    A dream is mostly texture, and half as strong in another place as where it grew: from there it
+    takes a third of the steps. Along a pan the pieces join, for each comes from as far away as the
+    one before.
 
     Args:
         residual: ``[1, 3, H, W]``, 0 where nothing is known.
@@ -177,7 +183,7 @@ def transplant(residual: Tensor, known: Tensor) -> Tensor:
     Returns:
         ``[1, 3, H, W]``.
     """
-    # Ground that is known by half stays so: what is sown there would change from frame to frame.
+    # Regions that are known by half stay so: what fills them would change from frame to frame.
     unknown = (1 - 2 * known).clamp_min(0)
     sound = (known > _SOUND).to(known.dtype)
     residual = residual.clone()

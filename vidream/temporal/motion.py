@@ -14,8 +14,16 @@ from torch import Tensor
 from vidream.flow import FlowEstimator
 from vidream.frames import DeepPicture, Picture, to_eight_bits, to_picture, to_tensor
 from vidream.images import Size, resize
+from vidream.temporal.global_motion import fit_global_motions, homography_flow
+from vidream.temporal.layers import layered_flow
 from vidream.temporal.scenes import SceneDetector
-from vidream.temporal.warp import coherent, explained, reliability, settle, soften, to_flow
+from vidream.temporal.warp import (
+    coherent,
+    photometric_mask,
+    soften,
+    suppress_static_flow,
+    to_flow,
+)
 
 KEEP_EVERY = 8
 """Every how many frames of a scene one is kept in long-term memory."""
@@ -24,7 +32,9 @@ _SPARSE = 3  # every how many pixels the search for cuts looks at the picture, e
 _SAME = 2  # levels; what encoding changes in a frame that is shown twice
 _LOST = 0.75  # distrust from which a pixel counts as lost: more than a boundary's
 _FOLLOWED = 0.25  # share of the frame that motion explains, from which there was no cut
-_ENOUGH = 0.02  # share of the frame that is lost, below which no older frame is asked
+_ENOUGH = 0.03  # share of the frame that is lost, below which no older frame is asked
+_ASTRAY = 0.25  # pixels that flow may be astray, where the pictures show it
+_FEATHER = 1  # pixels by which masks are shrunk, and width of their ramps
 _BOUNDARY = 0.75  # trust at a boundary of motion: flow is vague there, but the ground is known
 
 
@@ -161,7 +171,8 @@ class MotionTracker:
         """Follow the frame back, as far as there is ground whose past is still unknown."""
         if before is None:
             return ()
-        tracks = [self._track(seen, before)]
+        flow = self._layered(self._flow(seen, before), seen, before)
+        tracks = [_track(flow, seen, before)]
         kept = [older for older in self._kept if older.index != before.index]
         if not kept:
             return tuple(tracks)
@@ -170,26 +181,33 @@ class MotionTracker:
         for older in kept:
             if float((unknown > _LOST).float().mean()) < _ENOUGH:
                 break
-            # What comes back must look as it did: that flow returns too is not asked, as it would
-            # cost as much again.
-            tracks.append(self._track(small, older, both_ways=False))
+            # What was hidden and comes back is a small part of the frame: the search for global
+            # motion would take longer than all else.
+            flow = self._flow(small, older)
+            flow = suppress_static_flow(flow, small.grey, older.grey)
+            tracks.append(_track(flow, small, older))
             unknown = unknown * (1 - tracks[-1].trust)
         return tuple(tracks)
 
-    def _track(self, seen: Seen, earlier: Seen, *, both_ways: bool = True) -> Track:
-        raw = self._flow(seen, earlier)
-        flow = settle(raw, seen.grey, earlier.grey)
-        # Boundaries are those of the estimate: settling draws lines of its own.
-        sharp = soften(coherent(raw).float(), 2)
-        known = explained(flow, seen.grey, earlier.grey)
-        if both_ways:
-            # Estimates that do not return are not made better by standing still instead.
-            known = torch.maximum(known, reliability(raw, self._flow(earlier, seen), edges=False))
-        trust = soften(known, 2)
-        return Track(earlier.index, flow, trust * (_BOUNDARY + (1 - _BOUNDARY) * sharp))
+    def _layered(self, raw: Tensor, seen: Seen, earlier: Seen) -> Tensor:
+        """Return the flow with regions that show no texture moved as those around them."""
+        now, then = (s.grey[0, 0].cpu().numpy() for s in (seen, earlier))
+        motions = fit_global_motions(raw[0].permute(1, 2, 0).cpu().numpy(), now, then)
+        fields = [to_flow(homography_flow(m, *now.shape), self._device) for m, _ in motions]
+        return layered_flow(raw, fields, seen.grey, earlier.grey)
 
     def _flow(self, seen: Seen, other: Seen) -> Tensor:
         return to_flow(self._estimator(seen.picture, other.picture), self._device)
+
+
+def _track(flow: Tensor, seen: Seen, earlier: Seen) -> Track:
+    """Return the way back along a flow, with how far it can be relied on."""
+    sharp = soften(coherent(flow).float(), _FEATHER)
+    # The flow back is not asked for: it would cost as much again, and where the pictures agree
+    # along the flow to within a fraction of a pixel, it tells less than they do.
+    known = photometric_mask(flow, seen.grey, earlier.grey, _ASTRAY)
+    trust = soften(known, _FEATHER)
+    return Track(earlier.index, flow, trust * (_BOUNDARY + (1 - _BOUNDARY) * sharp))
 
 
 def _seen(index: int, image: Picture, size: Size, device: torch.device | str) -> Seen:
@@ -218,7 +236,10 @@ def followed(flow: Tensor, picture: Picture, earlier: Picture) -> bool:
         earlier: likewise.
     """
     now, then = to_tensor(picture), to_tensor(earlier)
-    return float(explained(settle(flow, now, then), now, then).mean()) >= _FOLLOWED
+    return (
+        float(photometric_mask(suppress_static_flow(flow, now, then), now, then).mean())
+        >= _FOLLOWED
+    )
 
 
 def grid(height: int, width: int) -> Size:

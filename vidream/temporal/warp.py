@@ -83,8 +83,8 @@ def coherent(flow: Tensor) -> Tensor:
     return _slope(flow) <= 0.01 * flow.square().sum(1, keepdim=True) + 0.002
 
 
-def settle(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
-    """Let stand still what the pictures do not show to move.
+def suppress_static_flow(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
+    """Return the flow with 0 where the pictures do not show motion.
 
     On even ground an estimator invents motion, or drags along what moves beside it; a dream on it
     would swim. Motion is kept only where it explains the picture better than standing still by a
@@ -101,18 +101,24 @@ def settle(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
     return flow * _around(moving, 2)
 
 
-def explained(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
-    """Tell, ``[1, 1, H, W]`` of 0 and 1, where the earlier picture, warped, looks like this one.
+def photometric_mask(flow: Tensor, current: Tensor, earlier: Tensor, astray: float = 0.0) -> Tensor:
+    """Return, ``[1, 1, H, W]`` of 0 and 1, where the earlier picture, warped, looks like this one.
 
-    Flow that does not return is no proof of new ground: in even or blurred regions the way back is
-    arbitrary. What differs by less than three levels around a pixel is taken for the same.
+    What differs by less than three levels around a pixel is taken for the same, and so is what a
+    flow astray by a fraction of a pixel would make of the texture there.
 
     Args:
         flow: ``[1, 2, H, W]``, from the current picture to the earlier one.
         current: ``[1, C, H, W]`` in [0, 1].
         earlier: likewise.
+        astray: distance in pixels by which the flow may be wrong.
     """
     apart = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
+    if astray:
+        padded = F.pad(current, (1, 0, 1, 0), mode="replicate")
+        right = (current - padded[..., 1:, :-1]).abs()
+        down = (current - padded[..., :-1, 1:]).abs()
+        apart = apart - astray * (right + down).mean(1, keepdim=True)
     return (_around(apart, 3) < 3 / 255).float() * inside(flow)
 
 

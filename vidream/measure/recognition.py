@@ -1,0 +1,94 @@
+"""Recognisability: what a classifier that took no part in a dream sees in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidream.networks import CLASSES, at_side, find_classes, find_network, load_network
+
+CLASSIFIER = "efficientnet_lite2"
+"""The classifier: of another family than the default network."""
+
+MOST_FRAMES = 12
+"""How many frames of a clip are looked at, unless it is said."""
+
+_EVERY = 10  # frames, where it is not known how many there are
+_CROPS = (128, 192)  # pixels; dreamed creatures are about as large
+_SIDE = 260  # pixels that the classifier was trained at
+_AT_ONCE = 8  # crops
+
+
+def sampling(frames: int | None) -> int:
+    """Return N so that every Nth frame of a clip comes to at most :data:`MOST_FRAMES`."""
+    return _EVERY if frames is None else max(1, -(-frames // MOST_FRAMES))
+
+
+class Recogniser:
+    """Estimates how probable a group of classes is in an image, by :data:`CLASSIFIER`.
+
+    Args:
+        group: the classes, as :func:`vidream.networks.find_classes` takes them.
+        every: looks at every Nth frame of a clip: the Nth, the 2Nth …
+        device: where the classifier runs.
+        on_download: called with bytes so far and in all, should weights be downloaded.
+
+    Raises:
+        NetworkError: there is no such class.
+        WeightsError: the classifier's weights are not installed.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        *,
+        every: int = 1,
+        device: torch.device | str = "cpu",
+        on_download: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        self.every = every
+        spec = at_side(find_network(CLASSIFIER), _SIDE)
+        self._classes = list(find_classes(spec, group))
+        self._network = load_network(spec, [CLASSES], device=device, progress=on_download)
+
+    @torch.no_grad()
+    def mass(self, image: Tensor) -> float:
+        """Return the probability of the group, 0 to 1: the mean over crops of two sizes.
+
+        Args:
+            image: float ``[1, 3, H, W]`` RGB in [0, 1].
+        """
+        squares, found = crops(image), []
+        while batch := list(islice(squares, _AT_ONCE)):  # a large frame has hundreds
+            found.append(self._probability(torch.cat(batch)))
+        return float(torch.cat(found).mean())
+
+    def _probability(self, images: Tensor) -> Tensor:
+        """Return the probability of the group in each of ``[B, 3, 260, 260]`` images, ``[B]``."""
+        said = self._network.activations(images.to(self._network.device))[CLASSES]
+        return said.mean((2, 3)).softmax(1)[:, self._classes].sum(1).cpu()
+
+
+def crops(image: Tensor) -> Iterator[Tensor]:
+    """Yield squares of 128 and 192 pixels, half overlapping, scaled to ``[1, 3, 260, 260]``.
+
+    Args:
+        image: float ``[1, 3, H, W]`` in [0, 1]. If no square fits into it, all of it is taken.
+    """
+    for crop in _squares(image):
+        scaled = F.interpolate(crop, (_SIDE, _SIDE), mode="bicubic", align_corners=False)
+        yield scaled.clamp(0, 1)
+
+
+def _squares(image: Tensor) -> Iterator[Tensor]:
+    height, width = image.shape[-2:]
+    if min(height, width) < min(_CROPS):
+        yield image
+    for side in _CROPS:
+        for top in range(0, height - side + 1, side // 2):
+            for left in range(0, width - side + 1, side // 2):
+                yield image[..., top : top + side, left : left + side]
