@@ -2,7 +2,7 @@
 # make test   install, run the tests
 # make dreams CLIPS=folder OUT=folder [PRESET=name] [OPTIONS='--width 640'] [-j N]
 #             render every clip of a folder
-# make gallery   make the pictures of docs/gallery.md anew
+# make gallery   make the pictures of docs/gallery.md and docs/presets.md anew
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
@@ -59,6 +59,7 @@ bench: install
 gallery: install
 	@sed -n 's/^[$$] vidream //p' docs/gallery.md | while read -r arguments; do \
 	echo "vidream $$arguments"; $(VIDREAM) --quiet --overwrite $$arguments || exit 1; done
+	$(BIN)/python samples/make_presets.py
 
 # Names of clips may hold spaces and quotes, which make's own lists cannot: the clips are a list of
 # NUL-ended lines in a file, and clip-N renders the Nth. A dream has its name only when it is whole,

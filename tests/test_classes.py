@@ -33,7 +33,7 @@ from vidream.networks import (
     load_network,
 )
 from vidream.networks.lite import SPECS
-from vidream.presets import THINGS, preset_settings
+from vidream.presets import CLASS, preset_settings
 from vidream.settings import LayerTerm
 from vidream.weights import WeightsFile
 
@@ -141,7 +141,7 @@ def test_its_gradient_is_that_of_finite_differences(files, image):
 @pytest.mark.parametrize("name", ["resnet18", "alexnet"])
 def test_more_is_said_of_a_class_that_is_dreamed(files, image, name):
     _, model = files(name)
-    dreamer = dreamer_of(files, name, ("tabby",), steps=8)
+    dreamer = dreamer_of(files, name, ("tabby",), steps=16)
     before, after = (
         float(said(model, dreamer.network.spec, x)[0, 281]) for x in (image, dreamer.dream(image))
     )
@@ -262,9 +262,9 @@ def test_the_command_lists_classes():
 
 def test_who_names_a_class_gets_the_preset_for_it():
     classes = (ClassTerm("pug"),)
-    assert usual_preset("clip.mp4", "dream.mp4", classes=classes) == THINGS
-    assert usual_preset("clip.mp4", "dream.mp4") != THINGS
-    settings = preset_settings(THINGS, classes=classes)
+    assert usual_preset("clip.mp4", "dream.mp4", classes=classes) == CLASS
+    assert usual_preset("clip.mp4", "dream.mp4") != CLASS
+    settings = preset_settings(CLASS, classes=classes)
     assert settings.dream.classes == classes
     assert settings.dream.network == "efficientnet_lite2"
     assert not settings.dream.layers

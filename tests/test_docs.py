@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from vidream.cli import cli
-from vidream.presets import PRESETS
+from vidream.presets import OCTAVE_FILM, PRESETS
 
 README = Path(__file__).parents[1] / "README.md"
+DOCS = README.parent / "docs"
 
 
 def test_the_readme_shows_the_help():
@@ -26,11 +27,23 @@ def test_the_readme_shows_the_help():
         assert shown.group(1) == given
 
 
-def test_the_readme_names_every_preset():
-    rows = dict(
-        re.findall(r"^\| `([\w-]+)`(?: \(default\))? \| (.*) \|$", README.read_text(), re.M)
-    )
-    assert {name: rows.get(name) for name in PRESETS} == {n: p.shows for n, p in PRESETS.items()}
+def test_the_readme_names_and_shows_every_preset():
+    row = re.compile(r"^\| `([\w-]+)`(?: \(default\))? \| (.*) \| !\[\1\]\((.*)\) \|$", re.M)
+    rows = {name: (shows, picture) for name, shows, picture in row.findall(README.read_text())}
+    shown = {name: shows for name, (shows, _) in rows.items()}
+    assert shown == {name: preset.shows for name, preset in PRESETS.items()}
+    assert [
+        name for name, (_, picture) in rows.items() if not (DOCS.parent / picture).exists()
+    ] == []
+
+
+def test_the_page_of_presets_says_what_each_one_shows():
+    sections = re.split(r"^## ", (DOCS / "presets.md").read_text(), flags=re.M)[1:]
+    told = {section.split("\n", 1)[0]: section.lower() for section in sections}
+    assert set(told) == set(PRESETS) - {OCTAVE_FILM, "painted"}
+    for name, section in told.items():
+        assert PRESETS[name].shows.lower() in section
+        assert (DOCS / "presets" / f"{name}-strip.jpg").exists()
 
 
 def test_the_readmes_python_runs(clip, tmp_path, monkeypatch, capsys):

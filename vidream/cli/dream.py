@@ -12,7 +12,7 @@ import click
 from vidream.cli.options import Grouped, GroupedCommand, option_for, unset, with_options
 from vidream.cli.terminal import Progress, fail, messages, notes, status, stoppable
 from vidream.errors import SettingsError, VidreamError
-from vidream.presets import DEFAULT, OCTAVE_FILM, PRESETS, THINGS, preset_settings
+from vidream.presets import CLASS, DEFAULT, OCTAVE_FILM, PRESETS, preset_settings
 from vidream.settings import (
     DreamSettings,
     ExampleSettings,
@@ -106,7 +106,7 @@ def _presets(_: Any) -> Iterator[str]:
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), metavar="NAME", cls=Grouped, heading=FIRST,
     help="What one shall see: see --list-presets. "
-    f"For a film of octaves: {OCTAVE_FILM}, with a class: {THINGS}, unless given. "
+    f"For a film of octaves: {OCTAVE_FILM}, with a class: {CLASS}, unless given. "
     f"[default: {DEFAULT}]",
 )  # fmt: skip
 @with_options(_SETTINGS)

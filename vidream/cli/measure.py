@@ -16,7 +16,7 @@ from vidream.cli.options import Command, Grouped, GroupedCommand, option_for, un
 from vidream.cli.table import lines
 from vidream.cli.terminal import Progress, fail, messages, status
 from vidream.errors import SettingsError, VidreamError
-from vidream.presets import DEFAULT, PRESETS, THINGS, preset_settings
+from vidream.presets import CLASS, DEFAULT, PRESETS, preset_settings
 from vidream.settings import DreamSettings, ReadSettings, Settings, StyleSettings
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _some(heading: str, part: type, names: Iterable[str]) -> Callable[[Command],
     cls=Grouped,
     heading=_MADE,
     help="What was dreamed: see vidream --list-presets. "
-    f"With a class: {THINGS}, unless given. [default: {DEFAULT}]",
+    f"With a class: {CLASS}, unless given. [default: {DEFAULT}]",
 )
 @_some(_MADE, DreamSettings, _OBJECTIVE)
 @_some(_MADE, StyleSettings, _STYLE)

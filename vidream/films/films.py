@@ -19,7 +19,7 @@ from vidream.films.zoom import zoom
 from vidream.frames import Frame, Picture, to_picture, to_tensor
 from vidream.images import Camera, Size, covering, resize
 from vidream.media import Colour, Place, VideoInfo
-from vidream.presets import DEFAULT, OCTAVE_FILM, THINGS, preset_settings
+from vidream.presets import CLASS, DEFAULT, OCTAVE_FILM, preset_settings
 from vidream.processors import DreamProcessor, Processor, load_processor, tuned
 from vidream.settings import (
     MOST_ZOOM,
@@ -104,7 +104,7 @@ def usual_preset(source: Place, target: Place, **values: Any) -> str:
     of_octaves = is_pictured(source) and not film.zooms and makes_film(source, target, film)
     if of_octaves:
         return OCTAVE_FILM
-    return THINGS if values.get("classes") else DEFAULT
+    return CLASS if values.get("classes") else DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
