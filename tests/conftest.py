@@ -34,7 +34,7 @@ def _private_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def dreamer() -> Dreamer:
     """The default network with its real weights, at little depth, in full precision."""
-    return Dreamer(DreamSettings(octaves=2, steps=4, jitter=8, precision="float32"))
+    return Dreamer(DreamSettings(octaves=2, steps=6, jitter=8, precision="float32"))
 
 
 def textured(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -99,7 +99,7 @@ def test_precision_is_what_is_asked_for(dreamer, halved):
 
 def test_the_step_is_the_normalised_gradient(dreamer, image):
     """One step at one octave against the formula, written out."""
-    settings = DreamSettings(octaves=1, steps=1, jitter=0, smoothing=0, step_size=0.01)
+    settings = DreamSettings(octaves=1, steps=1, jitter=0, color=0, detail=1, step_size=0.01)
     one = Dreamer(settings, network=dreamer.network)
     x = image.clone().requires_grad_(True)
     activation = dreamer.network.activations(x)["Mixed_6b"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vidream.frames import to_tensor
 from vidream.images import feather, guided_filter
-from vidream.images.filters import box_mean
+from vidream.images.filters import box_mean, gaussian_blur
 
 sides = st.integers(1, 12)
 radii = st.integers(1, 9)
@@ -156,3 +156,20 @@ def test_a_ramp_is_as_wide_as_it_shall_be():
     assert (row[20:28] > 0).all()
     assert (row[20:28] < 1).all()
     assert (row[20:29].diff() > 0).all()
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 2.5])
+def test_the_blur_is_a_gaussian(sigma):
+    impulse = torch.zeros(1, 3, 41, 41)
+    impulse[:, :, 20, 20] = 1
+    blurred = gaussian_blur(impulse, sigma)
+    x = torch.arange(-20, 21.0)
+    kernel = torch.exp(-(x[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
+    assert torch.allclose(blurred[0, 1], kernel / kernel.sum(), atol=2e-3)
+    assert blurred.sum() == pytest.approx(3, abs=1e-4)
+
+
+def test_the_blur_with_zero_and_on_a_tiny_image():
+    image = torch.rand(1, 3, 2, 3)
+    assert gaussian_blur(image, 0) is image
+    assert gaussian_blur(image, 10).shape == image.shape

@@ -646,7 +646,7 @@ def test_the_table_and_the_plot(clips, tmp_path):
 
 
 def test_json(clips, loaded):
-    result = run(*clips, "--json", "--scratch-every", 3, "--steps", 2, "--preset", "eyes", "-q")
+    result = run(*clips, "--json", "--scratch-every", 3, "--steps", 2, "--preset", "beasts", "-q")
     assert result.exit_code == 0, result.output
     given = json.loads(result.stdout)
     assert given["summary"]["frames"] == len(given["frames"]) == 6
@@ -655,7 +655,7 @@ def test_json(clips, loaded):
     assert given["summary"]["scratch"]["frames"] == 2
     assert given["frames"][2]["scratch"]["strength"] > 0
     assert given["frames"][0]["dream"].keys() == {"brightness", "contrast", "saturation"}
-    assert (loaded[0].steps, loaded[0].layers) == (2, (LayerTerm("Mixed_6a"),))
+    assert (loaded[0].steps, loaded[0].layers) == (2, (LayerTerm("Mixed_6c"),))
 
 
 def test_the_table_tells_of_evenness(clips, loaded):

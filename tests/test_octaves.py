@@ -1,4 +1,4 @@
-"""Sizes, smoothing and normalisation."""
+"""Sizes and normalisation."""
 
 from __future__ import annotations
 
@@ -23,23 +23,6 @@ def test_octaves_grow_to_the_frame_and_never_under_the_minimum(height, width, co
         assert sizes[-1] == (height, width)
     else:  # a tiny frame is dreamed larger, in its own proportions
         assert sizes[0][0] / sizes[0][1] == pytest.approx(height / width, rel=1 / least + 0.01)
-
-
-@pytest.mark.parametrize("sigma", [0.3, 1.0, 2.5])
-def test_smoothing_is_a_gaussian(sigma):
-    impulse = torch.zeros(1, 3, 41, 41)
-    impulse[:, :, 20, 20] = 1
-    blurred = octaves.smooth(impulse, sigma)
-    x = torch.arange(-20, 21.0)
-    kernel = torch.exp(-(x[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
-    assert torch.allclose(blurred[0, 1], kernel / kernel.sum(), atol=2e-3)
-    assert blurred.sum() == pytest.approx(3, abs=1e-4)
-
-
-def test_smoothing_with_zero_and_on_a_tiny_image():
-    image = torch.rand(1, 3, 2, 3)
-    assert octaves.smooth(image, 0) is image
-    assert octaves.smooth(image, 10).shape == image.shape
 
 
 def test_normalisation():

@@ -235,7 +235,7 @@ class Deepener:
         parts = self._parts(size, full, steps)
         if parts is None:
             cells = None
-            for _ in range(round(steps)):
+            for _ in range(math.ceil(steps - _LEAST)):
                 dream, cells = step(dream, full, level)
             if cells is None:
                 cells = self.dreamer.cells(resize(dream, full))
@@ -247,7 +247,7 @@ class Deepener:
             dream, _ = step(dream, full, level)
         here = replace(step, source=step.source[part.of])
         new = fresh[part.of]
-        goal = level * _between((1.0, POLICY.goal[1]), new)
+        goal = level * _between((1.0, POLICY.goal[1]), new) if level > 0 else level
         after, cells = here(dream[part.of], part.size, goal, new)
         weight = feather(part, size, POLICY.margin, dream.device)
         dream = dream.clone()

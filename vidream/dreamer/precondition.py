@@ -35,10 +35,13 @@ def precondition(gradient: Tensor, settings: DreamSettings) -> Tensor:
 
     Args:
         gradient: ``[B, 3, H, W]``.
-        settings: ``smoothing``, ``color`` and ``detail`` count.
+        settings: ``smoothing``, ``color``, ``grey`` and ``detail`` count.
     """
-    smoothed = gaussian_blur(gradient, settings.smoothing)
-    return weight_bands(decorrelate_color(smoothed, settings.color), settings.detail)
+    gradient = gaussian_blur(gradient, settings.smoothing)
+    # What grows in grey is to stay grey; natural grey has a tint.
+    if not settings.grey:
+        gradient = decorrelate_color(gradient, settings.color)
+    return weight_bands(gradient, settings.detail)
 
 
 def color_matrix(color: float) -> Tensor:
