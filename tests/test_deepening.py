@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from vidream import Dreamer
 from vidream.dreamer import Deepener, Depth
+from vidream.dreamer.balance import Spread
+from vidream.dreamer.deepening import POLICY, Measurement
 from vidream.dreamer.strength import level
+from vidream.dreamer.transforms import draw_views
 from vidream.frames import to_tensor
 
 SIZE = (128, 160)
@@ -93,7 +96,10 @@ def test_there_is_a_level_for_each_octave(dreamer, image, octaves):
     levels = deepener.depth(image, image).levels
     assert len(levels) == len(deepener.dreamer.octave_sizes(SIZE)) == octaves
     assert all(isinstance(v, float) and v > 0 for v in levels)
-    assert levels[-1] == pytest.approx(level(dreamer.cells(image), SIZE))
+    # The mean over several views: as the last step of a dream saw it, it is stronger.
+    views = draw_views(deepener.dreamer.settings, 0, 4)
+    seen = [level(dreamer.cells(image, view), SIZE) for view in views]
+    assert levels[-1] == pytest.approx(sum(seen) / 4)
 
 
 def test_a_dream_has_higher_levels_than_its_source(deepener, image, levels):
@@ -135,7 +141,7 @@ def test_raw_ground_is_brought_towards_the_level(dreamer, deepener, image, dream
     assert once > bare + 0.1 * (full - bare)
     for frame in range(2, 8):
         result = deepen(deepener, result, fresh(SIZE, 0), levels, frame=frame)
-    assert float(dreamer.objective(result)) > 0.9 * full
+    assert float(dreamer.objective(result)) > 0.8 * full
 
 
 def test_all_new_ground_gets_more_than_carried_ground(dreamer, deepener, image, levels):
@@ -155,7 +161,9 @@ def test_strong_ground_stays_while_weak_ground_beside_it_grows(dreamer, deepener
     strong[..., : WIDE[1] // 2] = dreamer.dream(wide, steps=12)[..., : WIDE[1] // 2]
     # Between what raw ground has and what so many steps give.
     between = tuple(1.2 * v for v in deepener.depth(wide, wide).levels)
-    far = changed(dreamer, jitter=120)  # whatever the views are moved by, it is found in place
+    far = changed(
+        dreamer, jitter=120, carried_steps=1
+    )  # whatever the views are moved by, it is found in place
     for frame in range(1, 4):
         change = (deepen(far, strong, fresh(WIDE, 0), between, frame=frame) - strong).abs()
         assert not change[..., 100:130].any()
@@ -169,7 +177,7 @@ def test_a_still_shot_converges_and_does_not_burn_in(dreamer, deepener, dream, l
         result, depth = deepener.deepen(before, before, fresh(SIZE, 0), depth, frame=frame)
         changes.append(float((result - before).abs().mean()))
         objectives.append(float(dreamer.objective(result)))
-    assert sum(changes[-6:]) < 0.2 * sum(changes[:6])
+    assert sum(changes[-12:]) < min(12 * 0.1 / 255, sum(changes[:12]))  # a tenth of a level a frame
     late = objectives[-10:]
     assert max(late) < 1.05 * min(late)
     # A place is raised if any of the jittered views finds it weak, windows raise what is around
@@ -209,7 +217,7 @@ def test_ground_far_from_what_is_fresh_is_not_changed(deepener, entering, wide_l
     reached = [0.6 * v for v in wide_levels]  # by the dream, not by the raw strip
     for frame in range(1, 4):
         change = (deepen(deepener, start, mask, reached, frame=frame) - start).abs()
-        assert not change[..., 100:250].any()
+        assert not change[..., 100:200].any()  # a part sees its other side beyond its border
         assert change[..., -STRIP:].mean() > 0.002
 
 
@@ -224,8 +232,7 @@ def test_new_ground_everywhere_is_dreamed_as_a_whole(dreamer, deepener, image, l
 
     watched = Deepener(Watched(dreamer.settings, network=dreamer.network))
     deepen(watched, image, fresh(SIZE, 1), levels, frame=1)
-    assert set(sizes) == set(dreamer.octave_sizes(SIZE))
-    assert sizes[-1] == SIZE
+    assert set(dreamer.octave_sizes(SIZE)) <= set(sizes)
     assert sizes.count(dreamer.octave_sizes(SIZE)[0]) == dreamer.settings.steps
 
 
@@ -265,7 +272,7 @@ def test_of_two_weak_places_the_new_one_comes_first(dreamer, wide, wide_dream, w
     assert not further[..., other].any()
 
 
-def test_coarser_octaves_have_their_turn_every_other_frame(dreamer, image, levels):
+def test_coarser_octaves_have_their_turn_every_fourth_frame(dreamer, image, levels):
     turns = []
 
     class Watched(Dreamer):
@@ -273,12 +280,13 @@ def test_coarser_octaves_have_their_turn_every_other_frame(dreamer, image, level
             turns.append(tuple(image.shape[-2:]))
             return super().slope(image, beside, view)
 
-    watched = Deepener(Watched(replace(dreamer.settings, weak_steps=0), network=dreamer.network))
+    settings = replace(dreamer.settings, weak_steps=0, carried_steps=1)
+    watched = Deepener(Watched(settings, network=dreamer.network))
     for frame in range(1, 9):
         deepen(watched, image, fresh(SIZE, 0), levels, frame=frame)
     coarse = [size for size in turns if size != SIZE]
     assert turns.count(SIZE) == 8
-    assert len(coarse) == 4
+    assert len(coarse) == 2
     assert set(coarse) == set(dreamer.octave_sizes(SIZE)[:-1])
 
 
@@ -293,8 +301,8 @@ def test_more_carried_steps_go_deeper(dreamer, image, levels):
 
 def test_a_level_of_nought_lets_every_step_be_taken(dreamer, deepener, dream):
     """Layers of negative weight have no level; their steps are taken as they are."""
-    result = deepen(deepener, dream, fresh(SIZE, 0), (0.0, 0.0), frame=1)
-    assert dreamer.objective(result) > 1.05 * dreamer.objective(dream)
+    result = deepen(changed(dreamer, carried_steps=2), dream, fresh(SIZE, 0), (0.0, 0.0), frame=1)
+    assert dreamer.objective(result) > 1.03 * dreamer.objective(dream)
 
 
 @pytest.mark.parametrize("size", [(20, 30), (40, 200)])
@@ -306,27 +314,31 @@ def test_a_frame_smaller_than_the_network_takes_is_deepened(deepener, size):
     assert (result - tiny).abs().mean() > 0.002
 
 
-# --- the controller
+# --- the controllers
+
+
+def measured(level, mean=0.0, part=0, parts=1):
+    return Measurement(level, mean, part, parts)
 
 
 @given(st.floats(0.01, 100), st.floats(0.01, 0.7))
 def test_a_lack_is_made_up_for_within_bounds(wanted, share):
     depth, pushes = Depth((3.0, wanted)), [1.0]
     for _ in range(100):
-        depth = depth.after(share * wanted)
+        depth = depth.after(measured(share * wanted))
         pushes.append(depth.push)
     assert pushes == sorted(pushes)
     assert pushes[0] < pushes[1]
     assert 1 < pushes[-2] == pushes[-1] < 3  # it has come to its bound
     for _ in range(100):
-        depth = depth.after(wanted / share)
+        depth = depth.after(measured(wanted / share))
     assert depth == Depth((3.0, wanted))
 
 
 @given(st.floats(-1, 0))
 def test_what_has_no_level_is_not_pushed(level):
-    assert Depth((1.0, level), push=1.25).after(0.5) == Depth((1.0, level), push=1.25)
-    assert Depth((1.0, 2.0), push=1.25).after(level) == Depth((1.0, 2.0), push=1.25)
+    assert Depth((1.0, level), push=1.25).after(measured(0.5)) == Depth((1.0, level), push=1.25)
+    assert Depth((1.0, 2.0), push=1.25).after(measured(level)) == Depth((1.0, 2.0), push=1.25)
 
 
 def test_what_is_pushed_grows_further(dreamer, deepener, dream, levels):
@@ -369,3 +381,66 @@ def test_what_is_carried_in_part_is_brought_back_to_the_level(dreamer, image, sh
     objective = dreamer.objective
     assert objective(found) < 0.8 * objective(whole)
     assert objective(result) > 0.9 * objective(whole)
+
+
+# --- parts in turn
+
+
+def test_each_part_of_a_frame_has_its_turn(dreamer, wide, wide_levels):
+    """Half a step refines one half, and the other at the next frame; the seam is in neither."""
+    halves = changed(dreamer, carried_steps=0.5, weak_steps=0, octaves=1)
+    changes = [
+        (deepen(halves, wide, fresh(WIDE, 0), wide_levels[-1:], frame=frame) - wide).abs()
+        for frame in (1, 2, 3)
+    ]
+    left, right = slice(None, WIDE[1] // 2 - 40), slice(WIDE[1] // 2 + 40, None)
+    assert not changes[1][..., right].any()
+    assert changes[1][..., left].mean() > 0.001
+    assert not changes[0][..., left].any()
+    assert changes[0][..., right].mean() > 0.001
+    assert not changes[2][..., left].any()
+    middle = [change[..., WIDE[1] // 2 - 20 : WIDE[1] // 2 + 20].mean() for change in changes[:2]]
+    assert min(middle) > 0
+
+
+def test_half_a_step_costs_half(dreamer, wide, wide_levels):
+    work = []
+
+    class Watched(Dreamer):
+        def slope(self, image, beside=None, view=None):
+            work.append(math.prod(image.shape[-2:]) / math.prod(WIDE))
+            return super().slope(image, beside, view)
+
+    settings = replace(dreamer.settings, weak_steps=0, octaves=1)
+    watched = Deepener(Watched(settings, network=dreamer.network))
+    deepen(watched, wide, fresh(WIDE, 0), wide_levels[-1:])
+    assert sum(work) < 0.6
+
+
+def test_places_above_their_level_are_held_where_the_whole_loses(dreamer, deepener, dream, levels):
+    """A thing that stands out is kept by a step of its own, and left alone while nothing is lost."""
+    low = tuple(0.3 * value for value in levels)
+    held = changed(dreamer, carried_steps=1, weak_steps=0)
+    still = deepen(held, dream, fresh(SIZE, 0), low)
+    assert torch.equal(still, dream)
+    depth = Depth(low, hold=0.5)
+    moved, _ = held.deepen(dream, dream, fresh(SIZE, 0), depth, frame=1)
+    assert dreamer.objective(moved) > 1.01 * dreamer.objective(dream)
+
+
+@given(st.floats(0.1, 10), st.integers(1, 3))
+def test_a_loss_of_energy_is_made_up_for_by_holding(mean, parts):
+    depth = Depth((1.0,), mean=mean)
+    for turn in range(40):
+        depth = depth.after(measured(1.0, 0.5 * mean, turn % parts, parts))
+    assert depth.hold == POLICY.most_hold
+    assert len(depth.found) == parts
+    for turn in range(40):
+        depth = depth.after(measured(1.0, 2 * mean, turn % parts, parts))
+    assert depth.hold == 0
+
+
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=5), st.lists(st.floats(0, 5), max_size=4))
+def test_a_depth_is_recalled_from_plain_numbers(levels, found):
+    depth = Depth(tuple(levels), Spread(0.1, 0.2), 3.0, 1.2, 0.3, tuple(found))
+    assert Depth.recall(depth.memo) == depth

@@ -209,7 +209,8 @@ CHOICES = [
 
 @pytest.mark.parametrize("values", CHOICES, ids=str)
 def test_a_dream_deepens_however_it_is_seen(dreamer, image, values):
-    seen = Dreamer(replace(dreamer.settings, **values), network=dreamer.network)
+    deep = replace(dreamer.settings, steps=10, **values)
+    seen = Dreamer(deep, network=dreamer.network)
     dream = seen.dream(image, frame=2)
     assert torch.equal(dream, seen.dream(image, frame=2))
     assert not torch.equal(dream, dreamer.dream(image, frame=2))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.dreamer.windows import feather, windows
+from vidream.dreamer.windows import feather, strips, windows
 
 SIZE, SIDE, MARGIN = (240, 320), 96, 24
 
@@ -75,3 +75,16 @@ def test_enough_windows_cover_everything():
     for window in found:
         total[window.of] += feather(window, SIZE, MARGIN, "cpu")
     assert total.min() > 0
+
+
+@given(st.tuples(st.integers(16, 300), st.integers(16, 300)), st.integers(1, 4), st.integers(0, 16))
+def test_strips_cover_the_image_and_overlap(size, count, overlap):
+    cover = torch.zeros(1, 1, *size)
+    found = strips(size, count, overlap)
+    assert len(found) == count
+    for strip in found:
+        assert cover[strip.of].shape[-2:] == strip.size
+        cover[strip.of] += 1
+    assert cover.min() >= 1
+    if overlap == 0:
+        assert cover.max() == 1
