@@ -418,7 +418,7 @@ def test_half_a_step_costs_half(dreamer, wide, wide_levels):
 
 
 def test_places_above_their_level_are_held_where_the_whole_loses(dreamer, deepener, dream, levels):
-    """A thing that stands out is kept by a step of its own, and left alone while nothing is lost."""
+    """What stands out is kept by a step of its own, and left alone while nothing is lost."""
     low = tuple(0.3 * value for value in levels)
     held = changed(dreamer, carried_steps=1, weak_steps=0)
     still = deepen(held, dream, fresh(SIZE, 0), low)

@@ -194,9 +194,9 @@ def test_what_moving_blurs_is_sharpened_and_no_more():
 
 
 def test_a_zoom_has_steps_of_its_own():
-    dream = DreamSettings(coherence=0, smoothing=2.0)
+    dream = DreamSettings(coherence=0, detail=0.2)
     zooming = FilmSettings(rotate=1.0, zoom_steps=5).deepened(dream)
-    assert (zooming.carried_steps, zooming.smoothing, zooming.carried_share) == (5, 0.7, 1)
+    assert (zooming.carried_steps, zooming.detail, zooming.carried_share) == (5, 0.5, 1)
     assert FilmSettings(every=3).deepened(dream) == dream
 
 

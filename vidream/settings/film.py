@@ -72,12 +72,12 @@ class FilmSettings(Validated):
         maximum=10_000,
         over_time=True,
     )
-    zoom_smoothing: float = option(
-        0.7,
-        "Blur of the gradient in a zoom, in place of smoothing: what will be enlarged has to be "
-        "drawn finely.",
+    zoom_detail: float = option(
+        0.5,
+        "Detail of what grows in a zoom, in place of detail: what will be enlarged has to be drawn "
+        "finely.",
         minimum=0,
-        maximum=32,
+        maximum=1,
         over_time=True,
     )
 
@@ -108,5 +108,5 @@ class FilmSettings(Validated):
         if not self.zooms:
             return dream
         return replace(
-            dream, carried_steps=self.zoom_steps, smoothing=self.zoom_smoothing, carry=1.0
+            dream, carried_steps=self.zoom_steps, detail=self.zoom_detail, carry=1.0
         )
