@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -228,6 +228,35 @@ def compare(clip: Path, dreamer: Dreamer, every: int) -> list[Row]:
     return rows
 
 
+def summed(kind: str, found: Mapping[str, list[Row]]) -> Row:
+    """Return the row of a kind of clip: means, and the worst ratio to from-scratch dreams."""
+    clips = [rows for name, rows in found.items() if name.split("-")[-2] == kind]
+    regions = [{row[""]: row for row in rows} for rows in clips]
+
+    def ratios(region: str, above: str, below: str) -> list[float]:
+        some = (named[region] for named in regions if region in named)
+        pairs = ((row[above], row[below]) for row in some)
+        return [a / b for a, b in pairs if isinstance(a, float) and isinstance(b, float)]
+
+    def mean(values: Sequence[float]) -> float | str:
+        return float(np.mean(values)) if values else "–"
+
+    scratches = ratios("all", "scratch(1)", "E(1)")
+    flat = [n["flat"]["E(1)"] / n["all"]["E(1)"] for n in regions if "flat" in n]
+    return {
+        "": kind,
+        "clips": len(clips),
+        "scratch/E": mean(scratches),
+        "least": min(scratches),
+        "front's": mean(ratios("front", "scratch(1)", "E(1)")),
+        "E flat/all": mean(flat),
+        "E(5)/E(1)": mean(ratios("all", "E(5)", "E(1)")),
+        "source's": mean(ratios("all", "source(5)", "source(1)")),
+        "scratch/source": mean(ratios("all", "scratch(1)", "source(1)")),
+        "strength": mean([named["all"]["strength"] for named in regions]),
+    }
+
+
 def scaled(error: float | None) -> float | str:
     return "–" if error is None else 1e4 * error
 
@@ -277,8 +306,11 @@ def main() -> None:
             return
         dreamer = Dreamer(DreamSettings())
         print(machine())
+        found = {}
         for clip in made:
-            show(clip.stem, compare(clip, dreamer, options.every))
+            found[clip.stem] = compare(clip, dreamer, options.every)
+            show(clip.stem, found[clip.stem])
+        show("All clips of a kind", [summed(kind, found) for kind in options.kinds])
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class RefinementPolicy:
 
     views: int = 4
     patience: float = 0.15
-    before: float = 1.1
+    before: float = 1.2
     most_push: float = 1.5
     grip: float = 0.25
     most_hold: float = 0.7

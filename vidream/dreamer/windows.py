@@ -6,6 +6,7 @@ which costs as much as several steps, and windows of one size are dreamed side b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import EllipsisType
@@ -56,8 +57,8 @@ def windows(
     cell = (size[0] / grid[0], size[1] / grid[1])
     tops = _places(size[0], height, unit)
     lefts = _places(size[1], width, unit)
-    rows = torch.stack([_cover(t, height, size[0], grid[0], margin) for t in tops])
-    columns = torch.stack([_cover(k, width, size[1], grid[1], margin) for k in lefts])
+    rows = _covers(tops, height, size[0], grid[0], margin)
+    columns = _covers(lefts, width, size[1], grid[1], margin)
     found: list[Window] = []
     while len(found) < most:
         sums = rows @ left_over[0, 0] @ columns.T * (cell[0] * cell[1])
@@ -93,11 +94,12 @@ def _places(limit: int, length: int, unit: int) -> list[int]:
     return [*range(0, last, unit), last]
 
 
-def _cover(begin: int, length: int, limit: int, count: int, margin: int) -> Tensor:
-    """Tell, ``[count]`` of 0 and 1, which cells a window covers along one dimension."""
+def _covers(places: Sequence[int], length: int, limit: int, count: int, margin: int) -> Tensor:
+    """Tell, ``[places, count]`` of 0 and 1, which cells windows cover along one dimension."""
+    begin = torch.tensor(places).unsqueeze(1)
     centres = (torch.arange(count) + 0.5) * (limit / count)
-    low = begin + (margin if begin > 0 else 0)
-    high = begin + length - (margin if begin + length < limit else 0)
+    low = begin + margin * (begin > 0)
+    high = begin + length - margin * (begin + length < limit)
     return ((centres >= low) & (centres < high)).float()
 
 

@@ -107,6 +107,4 @@ class FilmSettings(Validated):
         """
         if not self.zooms:
             return dream
-        return replace(
-            dream, carried_steps=self.zoom_steps, detail=self.zoom_detail, carry=1.0
-        )
+        return replace(dream, carried_steps=self.zoom_steps, detail=self.zoom_detail, carry=1.0)

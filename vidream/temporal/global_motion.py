@@ -30,6 +30,7 @@ class GlobalMotionSettings:
     texture: float = 2 / 255  # gradient of brightness per pixel at which a cell counts half
     weight: float = 0.2  # least confidence of a cell that votes
     samples: int = 96  # of two cells each
+    voters: int = 500  # cells that samples are judged by, at most
     tolerance: float = 0.6  # distance of a cell's flow from a model that explains it
     relative: float = 0.02  # the same, as a share of the length of the flow
     cells: int = 12  # least number of cells that a model explains
@@ -204,9 +205,11 @@ def _fit(
     # Standing still is one hypothesis of all.
     found = np.zeros((1 + int(sound.sum()), 4))
     found[1:] = np.linalg.solve(systems[sound], wanted[sound][..., None])[..., 0]
-    right, down = _product(found, across.T) - moved[:, 0], _product(found, along.T) - moved[:, 1]
-    apart = np.square(right) + np.square(down)
-    cost = _product(np.minimum(apart / near**2, 1.0), weight[:, None])[:, 0] / weight.sum()
+    some = np.arange(0, len(usable), -(-len(usable) // settings.voters))
+    right = _product(found, across[some].T) - moved[some, 0]
+    down = _product(found, along[some].T) - moved[some, 1]
+    apart = (np.square(right) + np.square(down)) / near[some] ** 2
+    cost = _product(np.minimum(apart, 1.0), weight[some, None])[:, 0] / weight[some].sum()
     cost[0] -= settings.favour
     best = found[int(cost.argmin())]
 
