@@ -229,7 +229,7 @@ def test_where_nothing_is_known_there_is_nothing_to_sow(height, width):
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
 def test_a_strip_is_sown_with_the_dream_beside_it(side):
     """Each piece of the strip comes from one place, as far away everywhere."""
-    tall, broad = 100, 140
+    tall, broad = 300, 420
     known = even(1, 1, tall, broad)
     strip = {
         "left": (..., slice(0, 20)),
@@ -241,7 +241,7 @@ def test_a_strip_is_sown_with_the_dream_beside_it(side):
     whole = residual(tall, broad)
     sown = inpaint(whole * known, known)
     assert torch.equal(sown * known, whole * known)
-    by = {"left": (0, -48), "right": (0, 48), "top": (-48, 0), "bottom": (48, 0)}[side]
+    by = {"left": (0, -192), "right": (0, 192), "top": (-192, 0), "bottom": (192, 0)}[side]
     assert torch.equal(sown[strip], torch.roll(whole, by, (-2, -1))[strip])
 
 
@@ -301,7 +301,7 @@ def test_what_comes_in_from_outside_is_inpainted_from_beside_it():
     flow = torch.zeros(1, 2, 80, 120)
     flow[:, 0, :, 100:] = 60  # out of the frame
     start = MotionCarrier().start(image, last, motion(Track(0, flow, known)))
-    expected = torch.roll(last.residual, 48, -1)[..., 100:]
+    expected = torch.roll(last.residual, 96, -1)[..., 100:]
     assert torch.allclose((start.image - image)[..., 100:], expected, atol=1e-6)
     assert (start.fresh[..., 100:] == 1).all()
 

@@ -117,11 +117,11 @@ class Carrier(Protocol):
         ...
 
 
-_NEAR = tuple(
+_FROM = tuple(
     (down * reach, right * reach)
-    for reach in (48, 96, 192)
+    for reach in (192, 96, 48)
     for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
-)  # pixels down and right from which dreams are inpainted, the nearest first
+)  # pixels down and right; from afar first: along a pan what is inpainted repeats at that distance
 _FILLED = 0.002  # share of the frame without a dream at which inpainting ends
 _SOUND = 0.9  # how well known ground must be to be inpainted
 
@@ -172,7 +172,7 @@ class MotionCarrier:
 
 
 def inpaint(residual: Tensor, known: Tensor) -> Tensor:
-    """Fill regions that have no dream yet with the residual of regions near them.
+    """Fill regions that have no dream yet with the residual of regions around them.
 
     A dream is mostly texture, and half as strong in another place as where it grew: from there it
     takes a third of the steps. Along a pan the pieces join, for each comes from as far away as the
@@ -189,7 +189,7 @@ def inpaint(residual: Tensor, known: Tensor) -> Tensor:
     unknown = (1 - 2 * known).clamp_min(0)
     sound = (known > _SOUND).to(known.dtype)
     residual = residual.clone()
-    for down, right in _NEAR:
+    for down, right in _FROM:
         if float(unknown.mean()) < _FILLED:
             break
         there, here = _overlap(down, right, residual)
