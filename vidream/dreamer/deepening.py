@@ -53,8 +53,7 @@ class RefinementPolicy:
         raw: share of its level that a new region has before it is refined, where not measured.
         weak: shares of the level under which carried and new regions lack something. New regions
             lie along outlines, where dreams from scratch are strongest, up to twice the level.
-        goal: shares of the level that windows bring them to: what is weak loses most until the
-            next frame.
+        goal: shares of the level that they are to come to.
     """
 
     views: int = 4
@@ -74,7 +73,7 @@ class RefinementPolicy:
     longer: float = 3.0
     raw: float = 0.25
     weak: tuple[float, float] = (0.65, 3.5)
-    goal: tuple[float, float] = (1.2, 2.3)
+    goal: tuple[float, float] = (1.0, 2.3)
 
 
 POLICY = RefinementPolicy()
