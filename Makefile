@@ -52,6 +52,8 @@ bench: install
 	$(BIN)/python benchmarks/recording.py --minutes 10
 	$(BIN)/python benchmarks/fuzz.py 500
 	$(BIN)/python benchmarks/coherence.py
+	$(BIN)/python benchmarks/frame.py samples/clouds.mp4
+	$(BIN)/python benchmarks/true_motion.py samples/cat.jpg samples/person.jpg --kinds hand front
 	$(BIN)/python benchmarks/speed.py --small
 	$(BIN)/python benchmarks/reliability.py --kills 5 --dreams 2
 

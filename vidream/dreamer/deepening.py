@@ -282,8 +282,8 @@ class Deepener:
     ) -> Tensor:
         """Deepen the whole frame, so much of which is ``new``, at the octaves under its own size.
 
-        One octave every other frame, in turn, is enough while most of the ground is carried: what
-        it brings is not strength, but large shapes on ground that has come into the picture.
+        One octave every few frames, in turn, is enough while most of the frame is carried: what
+        it brings is not strength, but large shapes in regions that have come into the picture.
         """
         smaller = list(zip(self.dreamer.octave_sizes(step.size(dream)), levels, strict=True))[:-1]
         if new > POLICY.much:
@@ -337,7 +337,7 @@ class Deepener:
 
 
 def _between(shares: tuple[float, float], fresh: Tensor) -> Tensor:
-    """Give what is due to each pixel from what is due to carried and to new ground."""
+    """Return what is due to each pixel from what is due to carried and to new regions."""
     carried, new = shares
     return carried + (new - carried) * fresh
 
@@ -378,8 +378,8 @@ class _Stepper:
             image: ``[B, 3, H, W]``.
             octave: size to take the step at.
             level: to come to at this octave; for each pixel, ``[B, 1, H, W]``, or for all.
-            fresh: how much of each pixel is new, ``[B, 1, H, W]``, at the octave's size; on new
-                ground the step may be longer.
+            fresh: how much of each pixel is new, ``[B, 1, H, W]``, at the octave's size; in new
+                regions the step may be longer.
 
         Returns:
             The images, and the energy of each cell before the step, ``[B, 1, h, w]``.
