@@ -36,7 +36,8 @@ class RefinementPolicy:
 
     Args:
         views: over which the level of a from-scratch dream is averaged.
-        patience: share of a deficit of strength that is made up for at the next frame.
+        patience: share of a change of the push that the next frame makes.
+        drive: power of the missing strength that the push is.
         before: share of the level that a carried dream should have before its step at full size.
         most_push: how far above the level a dream may be driven that loses so much on its way.
         grip: share of a loss of mean energy by which places above their level are held harder.
@@ -57,8 +58,9 @@ class RefinementPolicy:
     """
 
     views: int = 4
-    patience: float = 0.15
-    before: float = 1.2
+    patience: float = 0.25
+    drive: float = 4.0
+    before: float = 1.1
     most_push: float = 1.5
     grip: float = 0.25
     most_hold: float = 0.7
@@ -123,8 +125,10 @@ class Depth:
         if measured.level <= 0 or self.levels[-1] <= 0:
             return self
         wanted = POLICY.before * self.levels[-1]
-        push = self.push * (wanted / measured.level) ** POLICY.patience
-        push = min(max(push, 1.0), POLICY.most_push)
+        # In proportion to what is missing now: what had gathered while a dream came up to its level
+        # would drive it far beyond.
+        push = min(max((wanted / measured.level) ** POLICY.drive, 1.0), POLICY.most_push)
+        push = self.push + POLICY.patience * (push - self.push)
         if self.mean <= 0:
             return replace(self, push=push)
         known = self.found if len(self.found) == measured.parts else (self.mean,) * measured.parts
