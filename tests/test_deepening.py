@@ -233,7 +233,8 @@ def test_new_ground_everywhere_is_dreamed_as_a_whole(dreamer, deepener, image, l
     watched = Deepener(Watched(dreamer.settings, network=dreamer.network))
     deepen(watched, image, fresh(SIZE, 1), levels, frame=1)
     assert set(dreamer.octave_sizes(SIZE)) <= set(sizes)
-    assert sizes.count(dreamer.octave_sizes(SIZE)[0]) == dreamer.settings.steps
+    steps = round(2 * POLICY.anew * dreamer.settings.steps)  # new everywhere, and carried nowhere
+    assert sizes.count(dreamer.octave_sizes(SIZE)[0]) == steps
 
 
 def test_carried_frames_cost_few_steps(dreamer, wide_dream, entering, wide_levels):
@@ -329,10 +330,11 @@ def test_a_lack_is_made_up_for_within_bounds(wanted, share):
         pushes.append(depth.push)
     assert pushes == sorted(pushes)
     assert pushes[0] < pushes[1]
-    assert 1 < pushes[-2] == pushes[-1] < 3  # it has come to its bound
+    assert 1 < pushes[-2] <= pushes[-1] < pushes[-2] + 1e-6  # it has come to its bound
+    assert pushes[-1] <= POLICY.most_push
     for _ in range(100):
         depth = depth.after(measured(wanted / share))
-    assert depth == Depth((3.0, wanted))
+    assert depth.push == pytest.approx(1)
 
 
 @given(st.floats(-1, 0))

@@ -43,6 +43,8 @@ class RefinementPolicy:
         grip: share of a loss of mean energy by which places above their level are held harder.
         most_hold: steps that such places take at once at most.
         much: newness from which the whole frame is dreamed at all octaves.
+        anew: share of a fresh frame's steps that a frame gets that is new as a whole: those of a
+            fresh frame begin on nothing.
         turn: every how many frames a coarser octave has its turn.
         side: pixels of a window; a batch of this size costs least for each pixel.
         batch: windows that are dreamed side by side.
@@ -65,6 +67,7 @@ class RefinementPolicy:
     grip: float = 0.25
     most_hold: float = 0.7
     much: float = 0.2
+    anew: float = 0.7
     turn: int = 4
     side: int = 160
     batch: int = 4
@@ -204,7 +207,7 @@ class Deepener:
         bare = float(fresh.amin())
         newer = (fresh - bare) / max(1 - bare, _LEAST)
         dream = self._broadly(dream, float(fresh.mean()) + bare, levels, step, frame)
-        steps = settings.carried_steps + settings.steps * bare / 2
+        steps = settings.carried_steps + settings.steps * bare * POLICY.anew
         firm = replace(step, hold=depth.hold)
         dream, deficit, found = self._at_full_size(dream, newer, levels[-1], firm, steps, frame)
         depth = depth.after(found)
@@ -291,7 +294,7 @@ class Deepener:
         """
         smaller = list(zip(self.dreamer.octave_sizes(step.size(dream)), levels, strict=True))[:-1]
         if new > POLICY.much:
-            turns = smaller * max(1, round(self.dreamer.settings.steps * new / 2))
+            turns = smaller * max(1, round(self.dreamer.settings.steps * new * POLICY.anew))
         else:
             turn, rest = divmod(frame, POLICY.turn)
             turns = [smaller[turn % len(smaller)]] if smaller and not rest else []
