@@ -75,7 +75,7 @@ class RefinementPolicy:
     margin: int = 32
     share: float = 0.45
     lacking: float = 600
-    longer: float = 3.0
+    longer: float = 2.0
     raw: float = 0.25
     weak: tuple[float, float] = (0.65, 3.5)
     goal: tuple[float, float] = (1.0, 2.3)
