@@ -13,10 +13,9 @@ first.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.images import Size
+from vidream.images import resize
 from vidream.images.filters import gaussian_blur
 from vidream.settings import DreamSettings
 
@@ -77,7 +76,8 @@ def weight_bands(gradient: Tensor, detail: float) -> Tensor:
     """Weight the bands of a Laplacian pyramid (Burt and Adelson 1983) by :func:`band_weights`.
 
     The pyramid is never laid out: a weighted sum of bands, differences of neighbouring levels, is
-    a weighted sum of levels. Each level is half the size of the one before.
+    a weighted sum of levels. Each is half the size of the one before, blurred by [1, 3, 3, 1] / 8,
+    which is the adjoint of the way up.
 
     Args:
         gradient: ``[B, C, H, W]``.
@@ -88,21 +88,11 @@ def weight_bands(gradient: Tensor, detail: float) -> Tensor:
     weights = band_weights(detail)
     levels = [gradient]
     for _ in weights[1:]:
-        levels.append(_halve(levels[-1]))
+        height, width = levels[-1].shape[-2:]
+        levels.append(resize(levels[-1], (-(-height // 2), -(-width // 2))))
     total = levels.pop() * (weights[-1] - weights[-2])
     for level, weight, finer in zip(
         reversed(levels), reversed(weights[:-1]), [*reversed(weights[:-2]), 0.0], strict=True
     ):
-        total = _expand(total, (level.shape[-2], level.shape[-1])).add_(level, alpha=weight - finer)
+        total = resize(total, (level.shape[-2], level.shape[-1])).add_(level, alpha=weight - finer)
     return total
-
-
-def _halve(image: Tensor) -> Tensor:
-    """Blur by [1, 3, 3, 1] / 8 each way and take every other pixel: the adjoint of doubling."""
-    height, width = image.shape[-2:]
-    size = (-(-height // 2), -(-width // 2))
-    return F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
-
-
-def _expand(image: Tensor, size: Size) -> Tensor:
-    return F.interpolate(image, size=size, mode="bilinear", align_corners=False)

@@ -56,6 +56,17 @@ def box_mean(image: Tensor, radius: int) -> Tensor:
     return sums / (rows.view(-1, 1) * columns).to(image.dtype)
 
 
+def local_mean(image: Tensor, radius: int) -> Tensor:
+    """Average over the window around each pixel, the border of the image repeated beyond it.
+
+    Args:
+        image: ``[B, C, H, W]``, floating point.
+        radius: pixels to each side.
+    """
+    side = 2 * radius + 1
+    return box_sums(F.pad(image, (radius + 1, radius) * 2, mode="replicate"), side) / side**2
+
+
 def _held(length: int, radius: int, device: torch.device) -> Tensor:
     """Count, ``[length]``, the lines of the image that the window around each of them holds."""
     lines = torch.arange(length, device=device)

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.images.filters import box_sums
+from vidream.images import resize
+from vidream.images.filters import local_mean
 from vidream.temporal.warp import warp
 
 
@@ -87,7 +88,7 @@ def layered_flow(
         settings: the constants.
     """
     height, width = flow.shape[-2:]
-    now, then = _smoothed(_halved(current)), _smoothed(_halved(earlier))
+    now, then = local_mean(_halved(current), 1), local_mean(_halved(earlier), 1)
     texture = texture_confidence(now, settings)
     fields = [*(_halved(field) for field in motions), _halved(flow)]
     apart = [_differences(now, then, field, (height, width)) for field in fields]
@@ -95,11 +96,11 @@ def layered_flow(
     winner = _lowest(costs)
     votes = texture * torch.cat([winner == k for k in range(len(fields))], 1)
     costs = costs - settings.far * _spread(votes)
-    label = _lowest(_upsampled(costs, (height, width)))
+    label = _lowest(resize(costs, (height, width)))
     own = votes[:, -1:]
     chosen = torch.zeros_like(flow)
     if own.any():
-        spread = _upsampled(_diffused(fields[-1], own, settings.hold), (height, width))
+        spread = resize(_diffused(fields[-1], own, settings.hold), (height, width))
         chosen = torch.where(label == len(motions), spread, chosen)
     for k, motion in enumerate(motions):
         if motion.any():
@@ -107,10 +108,10 @@ def layered_flow(
             small = offset.square().sum(1, keepdim=True) < settings.near**2
             deviation = _deviation(offset, votes[:, k : k + 1] * small, settings)
             along = _differences(now, then, fields[k] + deviation, (height, width))
-            without, with_it = (_mean(d, settings.reach) for d in (apart[k], along))
+            without, with_it = (local_mean(d, settings.reach) for d in (apart[k], along))
             better = without - settings.better * with_it - settings.proof
             deviation = deviation * (better / settings.ramp).clamp(0, 1)
-            moved = motion + _upsampled(deviation, (height, width))
+            moved = motion + resize(deviation, (height, width))
             chosen = torch.where(label == k, moved, chosen)
     return chosen
 
@@ -123,7 +124,7 @@ def texture_confidence(image: Tensor, settings: LayerSettings = SETTINGS) -> Ten
     padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
     right = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
-    tensor = _mean(torch.cat((right * right, down * down, right * down), 1), 2)
+    tensor = local_mean(torch.cat((right * right, down * down, right * down), 1), 2)
     xx, yy, xy = tensor[:, :1], tensor[:, 1:2], tensor[:, 2:]
     smaller: Tensor = (xx + yy) / 2 - (((xx - yy) / 2).square() + xy.square()).sqrt()
     smaller = smaller.clamp_min(0)
@@ -133,7 +134,7 @@ def texture_confidence(image: Tensor, settings: LayerSettings = SETTINGS) -> Ten
 
 def _costs(differences: list[Tensor], settings: LayerSettings) -> Tensor:
     """Return what speaks against each layer at each pixel, ``[1, L, h, w]``."""
-    costs = _mean(torch.cat(differences, 1), settings.window)
+    costs = local_mean(torch.cat(differences, 1), settings.window)
     # The flow was fitted to the pictures, noise included: it must do better than a global motion.
     costs[:, -1] = costs[:, -1] * settings.gain + settings.level
     worse = costs - costs.amin(1, keepdim=True) - settings.dead
@@ -168,13 +169,13 @@ def _spread(votes: Tensor) -> Tensor:
         levels.append(_halved(levels[-1]))
     total = torch.zeros_like(levels[-1])
     for level in reversed(levels[1:]):
-        total = _upsampled(total, (level.shape[-2], level.shape[-1])) + _mean(level, 1)
-    return _upsampled(total, (votes.shape[-2], votes.shape[-1]))
+        total = resize(total, (level.shape[-2], level.shape[-1])) + local_mean(level, 1)
+    return resize(total, (votes.shape[-2], votes.shape[-1]))
 
 
 def _deviation(offset: Tensor, weight: Tensor, settings: LayerSettings) -> Tensor:
     """Return the weighted local average of ``[1, 2, h, w]``, with what is short shrunk to 0."""
-    sums = _mean(torch.cat((offset * weight, weight), 1), settings.reach)
+    sums = local_mean(torch.cat((offset * weight, weight), 1), settings.reach)
     mean = sums[:, :2] / (sums[:, 2:] + settings.hold)
     square = mean.square().sum(1, keepdim=True)
     return mean * (1 - settings.least**2 / square.clamp_min(1e-12)).clamp_min(0)
@@ -190,7 +191,7 @@ def _diffused(flow: Tensor, weight: Tensor, hold: float) -> Tensor:
         levels.append(_halved(levels[-1]))
     filled = levels[-1][:, :2] / (levels[-1][:, 2:] + 1e-6)
     for level in reversed(levels[:-1]):
-        coarse = _upsampled(filled, (level.shape[-2], level.shape[-1]))
+        coarse = resize(filled, (level.shape[-2], level.shape[-1]))
         filled = (level[:, :2] + hold * coarse) / (level[:, 2:] + hold)
     return filled
 
@@ -202,17 +203,3 @@ def _halved(image: Tensor) -> Tensor:
         image = F.pad(image, (0, width % 2, 0, height % 2), mode="replicate")
     rows = image[..., ::2, :] + image[..., 1::2, :]
     return (rows[..., ::2] + rows[..., 1::2]) / 4
-
-
-def _upsampled(image: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(image, size=size, mode="bilinear", align_corners=False)
-
-
-def _smoothed(image: Tensor) -> Tensor:
-    return _mean(image, 1)
-
-
-def _mean(image: Tensor, radius: int) -> Tensor:
-    """Average over a square that reaches ``radius`` pixels to each side."""
-    side = 2 * radius + 1
-    return box_sums(F.pad(image, (radius + 1, radius) * 2, mode="replicate"), side) / side**2

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidream.flow import Field
 from vidream.images import Size
-from vidream.images.filters import box_sums
+from vidream.images.filters import local_mean
 
 
 def to_flow(field: Field, device: torch.device | str = "cpu") -> Tensor:
@@ -95,10 +95,10 @@ def suppress_static_flow(flow: Tensor, current: Tensor, earlier: Tensor) -> Tens
         current: ``[1, C, H, W]`` in [0, 1].
         earlier: likewise.
     """
-    moved = _around((current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True), 6)
-    still = _around((current - earlier).abs().mean(1, keepdim=True), 6)
+    moved = local_mean((current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True), 6)
+    still = local_mean((current - earlier).abs().mean(1, keepdim=True), 6)
     moving = (still > 1.2 * moved + 0.5 / 255).float()
-    return flow * _around(moving, 2)
+    return flow * local_mean(moving, 2)
 
 
 def photometric_mask(flow: Tensor, current: Tensor, earlier: Tensor, astray: float = 0.0) -> Tensor:
@@ -119,7 +119,7 @@ def photometric_mask(flow: Tensor, current: Tensor, earlier: Tensor, astray: flo
         right = (current - padded[..., 1:, :-1]).abs()
         down = (current - padded[..., :-1, 1:]).abs()
         apart = apart - astray * (right + down).mean(1, keepdim=True)
-    return (_around(apart, 3) < 3 / 255).float() * inside(flow)
+    return (local_mean(apart, 3) < 3 / 255).float() * inside(flow)
 
 
 def soften(mask: Tensor, radius: int) -> Tensor:
@@ -130,14 +130,8 @@ def soften(mask: Tensor, radius: int) -> Tensor:
     if radius < 1:
         return mask
     # An average of 1 is a minimum of 1; a minimum itself, by pooling, costs six times as much.
-    all_around = _around(mask, radius) > 1 - 0.5 / (2 * radius + 1) ** 2
-    return _around(all_around.to(mask.dtype), radius)
-
-
-def _around(image: Tensor, radius: int) -> Tensor:
-    """Average over a square that reaches ``radius`` pixels to each side."""
-    side = 2 * radius + 1
-    return box_sums(F.pad(image, (radius + 1, radius) * 2, mode="replicate"), side) / side**2
+    all_around = local_mean(mask, radius) > 1 - 0.5 / (2 * radius + 1) ** 2
+    return local_mean(all_around.to(mask.dtype), radius)
 
 
 def _slope(flow: Tensor) -> Tensor:
