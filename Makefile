@@ -1,7 +1,7 @@
 # make demo   install, render the sample, say where it is
 # make test   install, run the tests
-# make dreams CLIPS=folder OUT=folder [PRESET=name] [OPTIONS='--width 640'] [-j N]
-#             render every clip of a folder
+# make dreams CLIPS=folder OUT=folder [PRESET=name] [EXT=webm] [OPTIONS='--width 640']
+#             render every clip of a folder; what is up to date is skipped
 # make gallery   make the pictures of docs/gallery.md and docs/presets.md anew
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -12,7 +12,7 @@ VIDREAM ?= $(BIN)/vidream
 CLIPS ?= clips
 OUT ?= dreams
 PRESET ?= creatures
-EXT ?= mp4
+EXT ?=
 OPTIONS ?=
 
 .PHONY: help install demo test coverage check format bench dreams gallery clean
@@ -60,34 +60,20 @@ bench: install
 # The commands are those that the gallery shows, so that they are true.
 gallery: install
 	@sed -n 's/^[$$] vidream //p' docs/gallery.md | while read -r arguments; do \
-	echo "vidream $$arguments"; $(VIDREAM) --quiet --overwrite $$arguments || exit 1; done
+	echo "vidream $$arguments"; $(VIDREAM) $$arguments --quiet --overwrite || exit 1; done
 	$(BIN)/python samples/make_presets.py
 
-# Names of clips may hold spaces and quotes, which make's own lists cannot: the clips are a list of
-# NUL-ended lines in a file, and clip-N renders the Nth. A dream has its name only when it is whole,
-# and one that was cut short is gone on with. Threads that wait sleep: with several clips at once,
-# spinning ones would take the processor from those that work.
-CLIP_KINDS := mp4 mov m4v mkv webm avi mpg mpeg ts mts m2ts 3gp ogv wmv flv gif y4m nut
+# Names of clips may hold spaces, quotes and percent signs, which make's own lists cannot.
+CLIP_KINDS := mp4 m4v mov qt mj2 3gp 3g2 f4v mkv mk3d webm avi divx mpg mpeg m1v m2v vob ts mts m2ts \
+	wmv asf flv ogv ogg gif apng y4m nut ivf h264 264 hevc h265 265 obu mjpeg mjpg mxf dv wtv rm
 
 dreams: install
 	@test -d '$(CLIPS)' || { echo "make: no folder $(CLIPS): put clips there, or say CLIPS=folder" >&2; exit 1; }
 	@mkdir -p '$(OUT)'
-	@list=$$(mktemp) && trap 'rm -f "$$list"' EXIT && \
-	find '$(CLIPS)' -maxdepth 1 -type f ! -name '.*' \( -false $(CLIP_KINDS:%=-o -iname '*.%') \) -print0 | sort -z > "$$list" && \
-	twice=$$(sed -z 's/\.[^.]*$$//' "$$list" | uniq -dz | tr '\0' ' ') && \
-	{ test -z "$$twice" || { echo "make: two clips share a name: $$twice; rename one" >&2; exit 1; }; } && \
-	count=$$(tr -cd '\0' < "$$list" | wc -c) && \
-	$(MAKE) --no-print-directory -k LIST="$$list" clips COUNT=$$count
-
-.PHONY: clips
-clips: $(addprefix clip-,$(shell seq 1 $(or $(COUNT),0)))
-
-clip-%:
-	@clip=$$(sed -zn '$*p' '$(LIST)' | tr -d '\0'); name=$$(basename "$$clip"); name="$${name%.*}.$(EXT)"; \
-	dream='$(OUT)'/"$$name"; \
-	if test "$$dream" -nt "$$clip"; then echo "$$dream is up to date"; exit; fi; \
-	OMP_WAIT_POLICY=passive $(VIDREAM) --preset '$(PRESET)' $(OPTIONS) --overwrite --resume -o "$$dream" -- "$$clip" && \
-	echo "$$dream is done"
+	@mapfile -d '' clips < <(find '$(CLIPS)' -maxdepth 1 -type f ! -name '.*' \
+	\( -false $(CLIP_KINDS:%=-o -iname '*.%') \) -print0 | sort -z) && \
+	{ test $${#clips[@]} -gt 0 || { echo "make: no clips in $(CLIPS)"; exit; }; } && \
+	$(VIDREAM) --preset '$(PRESET)' $(OPTIONS) $(if $(EXT),--suffix '$(EXT)') --overwrite -o '$(OUT)/' -- "$${clips[@]}"
 
 clean:
 	rm -rf build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,9 +1,9 @@
-"""How still dreams hold, how deep and how fast they are: from scratch, blended, carried.
+"""How stable dreams are, how deep and how fast: from scratch, blended, propagated.
 
 usage: python benchmarks/coherence.py [CLIP ...] [--width 640] [--frames 40] [--drift 300]
 
 All ways run on the same frames with the same network, layers and octaves. E is the warping error
-by Farnebäck's flow (DIS carried the dream), times 10^4; "agreed" is E where Farnebäck's flow and
+by Farnebäck's flow (DIS propagates the dream), times 10^4; "agreed" is E where Farnebäck's flow and
 DIS differ by at most a pixel: elsewhere one of them is wrong, and E says little about the dream.
 With --drift, a still clip with noise and a clip that runs to and fro are dreamed as well.
 """
@@ -18,16 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vidream import Dreamer, DreamSettings, Frame, ReadSettings, dream_frames
-from vidream.flow import Field, load_flow
-from vidream.frames import Picture, to_tensor
+from vidream.core.effect import Context, InitImage, Resources, State
+from vidream.core.frames import Picture
+from vidream.core.images import to_tensor
+from vidream.core.settings import Settings
+from vidream.effects.dream import DreamEffect
 from vidream.measure import Report, measure_clip
-from vidream.processors import DreamProcessor
-from vidream.reader import open_reader
-from vidream.temporal import DreamState, Memo, Motion, MotionTracker, Start
+from vidream.media.reader import open_reader
+from vidream.temporal.flow import FlowArray, load_flow
+from vidream.temporal.tracking import MotionTracker
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "clouds.mp4"
 FAR_OUTSIDE = 1e6  # pixels: a displacement that leads out of any frame, so that it does not count
@@ -47,38 +49,36 @@ class Agreeing:
     def __init__(self) -> None:
         self._judge, self._other = load_flow("farneback"), load_flow("dis")
 
-    def __call__(self, picture: Picture, other: Picture) -> Field:
+    def __call__(self, picture: Picture, other: Picture) -> FlowArray:
         flow = self._judge(picture, other)
         apart = np.linalg.norm(flow - self._other(picture, other), axis=2)
         flow[apart > 1] = FAR_OUTSIDE
         return flow
 
 
-class Blend:
-    """The simplest carrier: the previous dream mixed into the frame where it stands."""
-
-    def start(self, source: Tensor, state: DreamState | None, motion: Motion) -> Start:  # noqa: ARG002
-        if state is None:
-            return Start(source)
-        return Start(source.lerp(state.dream, 0.5), torch.full_like(source[:, :1], 0.5))
-
-
 @dataclass
-class BlendProcessor:
-    """A third of the steps at every octave, on every carried frame."""
+class BlendEffect:
+    """The simplest recurrence: the previous dream mixed in, and a third of the steps."""
 
     dreamer: Dreamer
     recurrent: bool = True
+    over_time: frozenset[str] = frozenset()
 
-    def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:  # noqa: ARG002
-        steps = self.dreamer.settings.steps // 3 if start.carried else None
-        return self.dreamer.dream(start.image, frame=index, steps=steps), ()
+    def step(
+        self, init: InitImage, frame: Tensor, context: Context, state: State
+    ) -> tuple[Tensor, State]:
+        if not state:
+            dream = self.dreamer.dream(init.image, frame=context.index)
+        else:
+            image, steps = frame.lerp(state["dream"], 0.5), self.dreamer.settings.steps // 3
+            dream = self.dreamer.dream(image, frame=context.index, steps=steps)
+        return dream, {"dream": dream}
 
 
-class Recalling(Dreamer):
+class CachedDreamer(Dreamer):
     """A dreamer that has dreamed these frames already."""
 
-    def recall(self, dreams: Sequence[Picture]) -> None:
+    def remember(self, dreams: Sequence[Picture]) -> None:
         self._dreams = dreams
 
     def dream(self, image: Tensor, *, frame: int = 0, **_: object) -> Tensor:  # noqa: ARG002
@@ -87,29 +87,30 @@ class Recalling(Dreamer):
 
 def read(clip: str, width: int, frames: int) -> list[Picture]:
     with open_reader(clip, ReadSettings(width=width, frames=frames)) as reader:
-        return [item.image for item in reader if isinstance(item, Frame)]
+        return [item.image for item in reader]
 
 
-def timed(frames: Iterable[tuple[Frame, object]], carried_from: int) -> Run:
+def timed(frames: Iterable[tuple[Frame, object]]) -> Run:
     """Run; the first frame, which every way dreams from scratch, is left out of the time."""
     pictures, began = [], time.perf_counter()
     for number, (frame, _) in enumerate(frames, 1):
         pictures.append(frame.image)
-        if number == carried_from:
+        if number == 1:
             began = time.perf_counter()
-    return Run(pictures, (time.perf_counter() - began) / max(1, len(pictures) - carried_from))
+    return Run(pictures, (time.perf_counter() - began) / max(1, len(pictures) - 1))
+
+
+def dream_effect(dreamer: Dreamer) -> DreamEffect:
+    return DreamEffect(Settings(dream=dreamer.settings), Resources(), dreamer=dreamer)
 
 
 def ways(source: list[Picture], dreamer: Dreamer) -> dict[str, Run]:
-    settings = dreamer.settings
-    carried = DreamProcessor(dreamer)
-    alone = DreamSettings(coherence=0)
+    settings, effect = Settings(dream=dreamer.settings), dream_effect(dreamer)
+    alone = settings.updated(coherence=0.0)
     return {
-        "from scratch": timed(dream_frames(source, alone, processor=carried), 1),
-        "blend": timed(
-            dream_frames(source, settings, processor=BlendProcessor(dreamer), carrier=Blend()), 1
-        ),
-        "carried": timed(dream_frames(source, settings, processor=carried), 1),
+        "from scratch": timed(dream_frames(source, alone, effect=effect)),
+        "blended": timed(dream_frames(source, settings, effect=BlendEffect(dreamer))),
+        "propagated": timed(dream_frames(source, settings, effect=effect)),
     }
 
 
@@ -117,14 +118,13 @@ def number(value: float | None, scale: float = 1, digits: int = 2) -> str:
     return "–" if value is None else f"{value * scale:.{digits}f}"
 
 
-def compare(clip: str, source: list[Picture], dreamer: Recalling) -> None:
+def compare(clip: str, source: list[Picture], dreamer: CachedDreamer) -> None:
     runs = ways(source, Dreamer(dreamer.settings, network=dreamer.network))
     scratch = runs["from scratch"]
-    dreamer.recall(scratch.pictures)
+    dreamer.remember(scratch.pictures)
     size = f"{source[0].shape[1]}×{source[0].shape[0]}"
-    print(
-        f"\n{Path(clip).name}, {size}, {len(source)} frames; motion alone: {followed(source):.3f} s"
-    )
+    tracking = f"tracking alone: {tracking_time(source):.3f} s"
+    print(f"\n{Path(clip).name}, {size}, {len(source)} frames; {tracking}")
     print(
         f"{'':13} s/frame  of scratch  strength  least  evenness  low"
         "   E(1)  /source  scratch/E  agreed  /source  scratch/E   E(5)  E(20)"
@@ -146,11 +146,11 @@ def compare(clip: str, source: list[Picture], dreamer: Recalling) -> None:
             row += [f"{floor[key] / (first.dream or 1):>10.1f}"]
         row += [f"{number(e.dream, 1e4):>6}" for e in every.summary.errors[1:]]
         print(" ".join(row), flush=True)
-    print(f"{'cells of fresh ground:':13} {beside.fresh}")
+    print(f"{'cells in new regions:':13} {beside.new_cells}")
 
 
-def followed(source: list[Picture]) -> float:
-    """Seconds a frame that flow and masks take."""
+def tracking_time(source: list[Picture]) -> float:
+    """Return the seconds a frame that flow and masks take."""
     tracker = MotionTracker(load_flow("dis"), DreamSettings().recall)
     began = time.perf_counter()
     for index, picture in enumerate(source):
@@ -159,15 +159,18 @@ def followed(source: list[Picture]) -> float:
 
 
 def drift(name: str, source: list[Picture], dreamer: Dreamer) -> None:
-    run = timed(dream_frames(source, dreamer.settings, processor=DreamProcessor(dreamer)), 1)
+    run = timed(
+        dream_frames(source, Settings(dream=dreamer.settings), effect=dream_effect(dreamer))
+    )
     report: Report = measure_clip(zip(source, run.pictures, strict=True), dreamer, lags=(1,))
-    held = report.summary.drift
+    found = report.summary.drift
+    slopes = {"strength": found.strength} | {
+        name: getattr(found.dream, name) for name in ("brightness", "contrast", "saturation")
+    }
     print(
-        f"{name:10} {run.seconds:.2f} s/frame; slope per 100 frames after frame {held.since}: "
-        f"strength {number(held.strength, 100)} %, brightness {number(held.dream.brightness, 100)}"
-        f" %, contrast {number(held.dream.contrast, 100)} %, "
-        f"saturation {number(held.dream.saturation, 100)} %; "
-        f"E(1) {number(report.summary.errors[0].dream, 1e4)}",
+        f"{name:10} {run.seconds:.2f} s/frame; slope per 100 frames after frame {found.since}: "
+        + ", ".join(f"{quantity} {number(slope, 100)} %" for quantity, slope in slopes.items())
+        + f"; E(1) {number(report.summary.errors[0].dream, 1e4)}",
         flush=True,
     )
 
@@ -192,7 +195,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--drift", type=int, default=0, metavar="FRAMES")
     options = parser.parse_args()
-    dreamer = Recalling()
+    dreamer = CachedDreamer()
     for clip in options.clips:
         source = read(clip, options.width, options.frames)
         if options.drift:

@@ -20,34 +20,28 @@ from pathlib import Path
 from typing import Any
 
 from tables import Row, machine, show
-from timing import least
+from timing import FrameTimes, least
 
-from vidream import (
-    Dreamer,
-    Frame,
-    FrameReport,
-    ReadSettings,
-    dream_video,
-    preset_settings,
-)
-from vidream.dreamer.deepening import Deepener
-from vidream.frames import to_tensor
-from vidream.reader import open_reader
-from vidream.temporal import MotionCarrier, MotionTracker
+from vidream import Dreamer, ReadSettings, dream_video, preset_settings
+from vidream.core.images import to_tensor
+from vidream.dream.refinement import Refiner
+from vidream.media.reader import open_reader
+from vidream.render import loop
+from vidream.temporal.tracking import MotionTracker
 
-PARTS: dict[str, tuple[type, str]] = {
+PARTS: dict[str, tuple[Any, str]] = {
     "flow and masks": (MotionTracker, "track"),
-    "propagation": (MotionCarrier, "start"),
-    "coarser octaves": (Deepener, "_broadly"),
-    "a part in turn": (Deepener, "_at_full_size"),
-    "windows": (Deepener, "_where_weak"),
+    "propagation": (loop, "propagate"),
+    "coarser octaves": (Refiner, "_at_coarse_octaves"),
+    "a part in turn": (Refiner, "_at_full_size"),
+    "windows": (Refiner, "_in_windows"),
 }
-DREAMING = (Deepener, "deepen")
+DREAMING = (Refiner, "refine")
 ROUNDS = 8
 
 
 @contextmanager
-def timed(parts: dict[str, tuple[type, str]]) -> Iterator[dict[str, float]]:
+def timed(parts: dict[str, tuple[Any, str]]) -> Iterator[dict[str, float]]:
     """Add up the seconds that methods take, by name."""
     taken: dict[str, float] = defaultdict(float)
 
@@ -78,22 +72,20 @@ def measure(clip: str, options: argparse.Namespace) -> tuple[str, list[Row]]:
     )
     dreamer = Dreamer(settings.dream)
     with open_reader(clip, ReadSettings(width=options.width, frames=1)) as reader:
-        source = next(to_tensor(item.image) for item in reader if isinstance(item, Frame))
+        source = next(to_tensor(item.image) for item in reader)
     dream = dreamer.dream(source)
-    works = {"step": lambda: dreamer.slope(dream), "scratch": lambda: dreamer.dream(source)}
+    works = {
+        "step": lambda: dreamer.compute_gradient(dream),
+        "scratch": lambda: dreamer.dream(source),
+    }
     found = [least(works, ROUNDS)]
-    reports: list[tuple[float, FrameReport]] = []
+    reports = FrameTimes()
     with timed({**PARTS, "dreaming": DREAMING}) as taken, tempfile.TemporaryDirectory() as folder:
-        dream_video(
-            clip,
-            str(Path(folder, "dream.mp4")),
-            settings,
-            progress=lambda report: reports.append((time.perf_counter(), report)),
-        )
+        dream_video(clip, str(Path(folder, "dream.mp4")), settings, reporter=reports)
     found.append(least(works, ROUNDS))
     step, scratch = (min(times[name] for times in found) for name in works)
-    carried = sum(report.carried and not report.duplicate for _, report in reports)
-    whole = (reports[-1][0] - reports[0][0]) / carried
+    carried = sum(report.propagated and not report.duplicate for _, report in reports.frames)
+    whole = (reports.frames[-1][0] - reports.frames[0][0]) / carried
     within = ("coarser octaves", "a part in turn", "windows")
     each = {name: taken[name] / carried for name in PARTS}
     each["other dreaming"] = taken["dreaming"] / carried - sum(each[name] for name in within)

@@ -211,23 +211,23 @@ def target_of(name: str, *, picture: bool) -> str:
 
 def render(source: Path, target: Path, values: dict[str, Any], *, piped: bool) -> dict[str, Any]:
     """Render one file; tell how that ended."""
-    from vidream import Settings, VidreamError, dream_video  # noqa: PLC0415
+    from vidream import Reporter, Settings, VidreamError, dream_video  # noqa: PLC0415
 
-    told = time.monotonic()
+    class Heartbeat(Reporter):
+        told = time.monotonic()
 
-    def tell(_: object) -> None:
-        nonlocal told
-        if time.monotonic() - told > 1:
-            told = time.monotonic()
-            print(json.dumps({"end": None}), flush=True)
+        def frame(self, report: object) -> None:  # noqa: ARG002
+            if time.monotonic() - self.told > 1:
+                self.told = time.monotonic()
+                print(json.dumps({"end": None}), flush=True)
 
     settings = Settings(effect="none").updated(overwrite=True, memory="1G", **values)
     try:
         if piped:
             with source.open("rb") as file:
-                frames = dream_video(file, target, settings, progress=tell)
+                frames = dream_video(file, target, settings, reporter=Heartbeat())
         else:
-            frames = dream_video(source, target, settings, progress=tell)
+            frames = dream_video(source, target, settings, reporter=Heartbeat())
     except VidreamError as error:
         lines = str(error).splitlines()
         return {"end": "refused" if len(lines) == 1 else "more than a line", "says": str(error)}

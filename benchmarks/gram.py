@@ -14,10 +14,10 @@ import torch
 from tables import Row, machine, show
 
 from vidream import Dreamer
-from vidream.frames import to_tensor
-from vidream.presets import preset_settings
-from vidream.settings import ReadSettings
-from vidream.stills import read_still
+from vidream.core.images import to_tensor
+from vidream.core.presets import preset_settings
+from vidream.core.settings import ReadSettings
+from vidream.media.stills import read_still
 
 
 def main() -> None:
@@ -43,10 +43,11 @@ def main() -> None:
 def losses(dreamer: Dreamer, image: torch.Tensor) -> dict[str, float]:
     with torch.no_grad():
         activations = dreamer.network.activations(image)
-    aim, found = dreamer.aim, {}
-    for like, sums in zip(aim.likenesses, aim.sums(activations), strict=True):
-        cells = activations[like.term.layer][0, 0].numel()
-        found[like.term.layer] = float(like.losses(sums, cells))
+    objective, found = dreamer.objective_function, {}
+    sums = objective.style_sums(activations)
+    for loss, summed in zip(objective.style_losses, sums, strict=True):
+        cells = activations[loss.term.layer][0, 0].numel()
+        found[loss.term.layer] = float(loss.losses(summed, cells))
     return found
 
 

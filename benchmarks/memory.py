@@ -41,7 +41,7 @@ def peak(clip: str, target: str) -> int:
 def dream(clip: str, target: str) -> None:
     from vidream import dream_video, preset_settings  # noqa: PLC0415
 
-    settings = preset_settings(octaves=1, steps=1, carried_steps=1, layers=("Mixed_5b",))
+    settings = preset_settings(octaves=1, steps=1, refine_steps=1, layers=("Mixed_5b",))
     dream_video(clip, target, settings)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 

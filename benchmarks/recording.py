@@ -20,7 +20,7 @@ import av
 import numpy as np
 from tables import machine, show
 
-from vidream import Settings, dream_video
+from vidream import FrameReport, Reporter, Settings, dream_video
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from recordings import clicks, flashes, record, varied
@@ -46,13 +46,14 @@ def passed(source: str, target: str) -> dict[str, str | float]:
     """Pass a recording through, and compare what comes out."""
     memory: list[float] = []
 
-    def look(report) -> None:
-        if report.index % 500 == 0:
-            memory.append(resident())
+    class Watch(Reporter):
+        def frame(self, report: FrameReport) -> None:
+            if report.index % 500 == 0:
+                memory.append(resident())
 
     began = time.perf_counter()
     settings = Settings(effect="none").updated(codec_speed="fast", overwrite=True)
-    count = dream_video(source, target, settings, progress=look)
+    count = dream_video(source, target, settings, reporter=Watch())
     seconds = time.perf_counter() - began
     before, after = times(source), times(target)
     kept = sum(a == b for a, b in zip(before, after, strict=True))

@@ -28,8 +28,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vidream import cli, pipeline  # noqa: F401  (imported once, not in each child)
-from vidream.writer import recorder, segments
+from vidream import cli
+from vidream.render import run as pipeline  # noqa: F401  (imported once, not in each child)
+from vidream.render import segments, sinks
 
 DREAM = ("--octaves", "2", "--steps", "2", "--jitter", "4")
 
@@ -85,7 +86,7 @@ class Render:
         with self._said.open("w") as said:
             os.dup2(said.fileno(), 2)
         segments._LEAST, segments._PIXEL_BYTES = self._segment, 0
-        recorder.AT_RISK = recorder._WORTH = self._risk
+        sinks.AT_RISK = sinks._WORTH = self._risk
         sys.argv = ["vidream", str(self._clip), "-o", str(target), *self._options, *more]
         cli.main()
 

@@ -32,25 +32,23 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from tables import Row, draw, machine, show
-from timing import convolution_flops, least, lone
+from timing import FrameTimes, convolution_flops, least, lone
 from torch import Tensor
 
 from vidream import (
     Dreamer,
     DreamSettings,
-    Frame,
-    FrameReport,
     ReadSettings,
     VidreamError,
     dream_video,
     preset_settings,
 )
-from vidream.dreamer import choose_device, choose_precision
-from vidream.frames import to_tensor
-from vidream.networks import find_network
-from vidream.reader import open_reader
-from vidream.settings import LayerTerm
-from vidream.weights import FOLDERS_VARIABLE, cache_folder
+from vidream.core.devices import choose_device, choose_precision
+from vidream.core.images import to_tensor
+from vidream.core.settings import LayerTerm
+from vidream.media.reader import open_reader
+from vidream.networks.registry import find_network
+from vidream.networks.weights import FOLDERS_VARIABLE, cache_folder
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "clouds.mp4"
 LAYERS = {"vgg16": (LayerTerm("relu4_3"),)}  # others dream of their own
@@ -89,7 +87,7 @@ def load(networks: Iterable[str]) -> dict[str, Pair]:
 
 def first_frame(clip: str, size: str) -> Tensor:
     with open_reader(clip, ReadSettings(**sides(size), frames=1)) as reader:
-        picture = next(item.image for item in reader if isinstance(item, Frame))
+        picture = next(item.image for item in reader)
     return to_tensor(picture, choose_device("auto"))
 
 
@@ -112,11 +110,13 @@ def measure_steps(
         for name, pair in pairs.items():
             # At full depth: the shallower a dream, the more rounding turns the gradient.
             image = pair[0].dream(first_frame(clip, size))
-            ours, full = (dreamer.slope(image).gradient.flatten().double() for dreamer in pair)
+            ours, full = (
+                dreamer.compute_gradient(image).gradient.flatten().double() for dreamer in pair
+            )
             cosines[name] = F.cosine_similarity(ours, full, dim=0).item()
             flops.append(convolution_flops(pair[0], image))
             for own, dreamer in zip((True, False), pair, strict=True):
-                works[name, own] = partial(dreamer.slope, image)
+                works[name, own] = partial(dreamer.compute_gradient, image)
         took = least(works, rounds)
         for key, count in alone_flops.items():
             best[key[:2]] = max(best.get(key[:2], 0), count / took[key])
@@ -139,29 +139,27 @@ def measure_steps(
 
 def measure_pipeline(clip: str, size: str, frames: int) -> Row:
     """Time the default preset from file to file."""
-    reports: list[tuple[float, FrameReport]] = []
+    reports = FrameTimes()
     settings = preset_settings(**sides(size), frames=frames)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        dream_video(
-            clip,
-            str(Path(folder, "dream.mp4")),
-            settings,
-            progress=lambda report: reports.append((time.perf_counter(), report)),
-        )
+        dream_video(clip, str(Path(folder, "dream.mp4")), settings, reporter=reports)
         ended = time.perf_counter()
-    loaded = reports[0][0] - reports[0][1].seconds
-    dreaming = sum(report.seconds for _, report in reports)
-    pairs = itertools.pairwise(reports)
+    loaded = reports.frames[0][0] - reports.frames[0][1].seconds
+    dreaming = sum(report.seconds for _, report in reports.frames)
+    pairs = itertools.pairwise(reports.frames)
     carried = [
         (now - before, report.seconds)
         for (before, _), (now, report) in pairs
-        if report.carried and not report.duplicate
+        if report.propagated and not report.duplicate
     ]
     took, alone = (sum(pair[k] for pair in carried) or math.nan for k in (0, 1))
-    row: Row = {"size": size, "frames": len(reports), "load s": loaded - began}
+    row: Row = {"size": size, "frames": len(reports.frames), "load s": loaded - began}
     row |= {"all s": ended - loaded, "dreamer s": dreaming, "ratio": (ended - loaded) / dreaming}
-    row |= {"frames/s": len(reports) / (ended - loaded), "carried frames/s": len(carried) / took}
+    row |= {
+        "frames/s": len(reports.frames) / (ended - loaded),
+        "carried frames/s": len(carried) / took,
+    }
     return row | {"dreamer's carried frames/s": len(carried) / alone}
 
 

@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from coherence import SAMPLE, read
+from coherence import SAMPLE, dream_effect, read
 from tables import Row, machine, show
 
-from vidream import Dreamer, DreamSettings, Frame, FrameReport, StyleSettings, dream_frames
-from vidream.effects.adain import AdaIn
-from vidream.frames import Picture
+from vidream import Dreamer, DreamSettings, Frame, FrameReport, Settings, dream_frames
+from vidream.core.frames import Picture
+from vidream.effects.registry import load_effect
 from vidream.measure import measure_clip
-from vidream.processors import DreamProcessor
 
 CONTENT_SIZES = (None, 512, 240, 120)
 
@@ -32,14 +31,14 @@ Ways = dict[str, Callable[[], Iterator[tuple[Frame, FrameReport]]]]
 
 def ways(source: list[Picture], style: str, dreamer: Dreamer) -> Ways:
     found: Ways = {
-        "dream": partial(dream_frames, source, processor=DreamProcessor(dreamer)),
+        "dream": partial(dream_frames, source, effect=dream_effect(dreamer)),
     }
     for size in CONTENT_SIZES:
-        effect = AdaIn(DreamSettings(), StyleSettings(styles=(style,), content_size=size))
-        found[f"style, {size or 'default'}"] = partial(dream_frames, source, processor=effect)
-    settings = DreamSettings(coherence=0)
-    effect = AdaIn(settings, StyleSettings(styles=(style,)))
-    found["style, plain"] = partial(dream_frames, source, settings, processor=effect)
+        settings = Settings().updated(effect="adain", styles=(style,), content_size=size)
+        effect = load_effect(settings)
+        found[f"style, {size or 'default'}"] = partial(dream_frames, source, effect=effect)
+    alone = settings.updated(content_size=None, coherence=0)
+    found["style, plain"] = partial(dream_frames, source, alone, effect=load_effect(alone))
     return found
 
 

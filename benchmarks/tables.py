@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from vidream.dreamer import choose_device, choose_precision
+from vidream.core.devices import choose_device, choose_precision
 
 Row = dict[str, str | float]
 

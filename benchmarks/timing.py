@@ -12,13 +12,23 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidream import Dreamer
+from vidream import Dreamer, FrameReport, Reporter
 
 LONE = ((256, 90, 160), (512, 45, 80), (512, 90, 160))  # channels, height, width
 LONE_ON_GPU = (*LONE, (256, 270, 480), (512, 180, 320))
 SPAN = 0.02  # seconds: what is shorter is repeated within a round
 
 Works = dict[Any, Callable[[], object]]
+
+
+class FrameTimes(Reporter):
+    """When each frame was done, with its report."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[float, FrameReport]] = []
+
+    def frame(self, report: FrameReport) -> None:
+        self.frames.append((time.perf_counter(), report))
 
 
 def seconds(work: Callable[[], object], times: int = 1) -> float:
@@ -76,7 +86,7 @@ def backward_to_input(gradient: Tensor, weight: Tensor) -> Tensor:
 def convolution_flops(dreamer: Dreamer, image: Tensor) -> tuple[int, int]:
     """Count the FLOPs of a gradient step's convolutions: forward, backward."""
     with FlopCounterMode(display=False) as counter:
-        dreamer.slope(image)
+        dreamer.compute_gradient(image)
     counts = counter.get_flop_counts()["Global"]
     aten = torch.ops.aten
     return counts[aten.convolution], counts[aten.convolution_backward]

@@ -1,4 +1,4 @@
-"""How still dreams hold by true motion, on clips made of photographs.
+"""How stable dreams are by true motion, on clips made of photographs.
 
 usage: python benchmarks/true_motion.py PHOTO ... [--seeds 0] [--kinds hand front tripod]
            [--front PHOTO] [--frames 24] [--size 320x240] [--noise 2] [--every 8]
@@ -13,7 +13,7 @@ motion and the map of its untextured regions, for `vidream measure --true-motion
 Each clip is dreamed by the default settings, and every Nth frame and the one before it from scratch
 (--every). E is a mean square, times 10^4, one frame apart and five, over all pixels ("all"), where
 the photograph shows no texture ("flat") and on the cut-out ("front"); "scratch/E" says how much
-less it is than from scratch, "strength" how strong the carried frames are over those from scratch.
+less it is than from scratch, "strength" how strong propagated dreams are over those from scratch.
 """
 
 from __future__ import annotations
@@ -34,11 +34,15 @@ import numpy.typing as npt
 from tables import Row, machine, show
 
 from vidream import Dreamer, DreamSettings, Frame, dream_frames
-from vidream.frames import Picture, to_tensor
-from vidream.measure import TrueMotion, TrueSummary, measure_clip
+from vidream.core.effect import Resources
+from vidream.core.frames import Picture
+from vidream.core.images import to_tensor
+from vidream.core.settings import Settings
+from vidream.effects.dream import DreamEffect
+from vidream.measure import TrueMotion, measure_clip
+from vidream.measure.report import TrueSummary
 from vidream.measure.true_motion import oval
-from vidream.processors import DreamProcessor
-from vidream.reader import open_reader
+from vidream.media.reader import open_reader
 
 KINDS = ("hand", "front", "tripod")
 LAGS = (1, 5)
@@ -187,14 +191,14 @@ def make_clip(path: Path, photo: str, camera: Camera, front: str | None = None) 
 
 def read(clip: Path) -> list[Picture]:
     with open_reader(str(clip)) as reader:
-        return [item.image for item in reader if isinstance(item, Frame)]
+        return [item.image for item in reader]
 
 
 def compare(clip: Path, dreamer: Dreamer, every: int) -> list[Row]:
-    """Dream a clip, carried and from scratch, and return a row of the table for each region."""
+    """Dream a clip, propagated and from scratch; return a row of the table for each region."""
     motion, source = TrueMotion.load(clip.with_suffix(".json")), read(clip)
-    frames = dream_frames(source, dreamer.settings, processor=DreamProcessor(dreamer))
-    carried = [frame.image for frame, _ in frames]
+    frames = dream_frames(source, Settings(dream=dreamer.settings), effect=dream_effect(dreamer))
+    dreams = [frame.image for frame, _ in frames]
     later = list(range(every, len(source), every)) or [len(source) - 1]
     # From scratch a frame needs none before it, and E only the one before it.
     alone = {k: scratch(source[k], k, dreamer) for j in later for k in (j - 1, j)}
@@ -204,10 +208,10 @@ def compare(clip: Path, dreamer: Dreamer, every: int) -> list[Row]:
         for e in motion.errors(k, 1, (source[k], alone[k]), (source[k - 1], alone[k - 1]))
     ]
     ceiling = {e.region: e.dream for e in TrueSummary.of(errors, [1])}
-    pairs = zip(source, carried, strict=True)
+    pairs = zip(source, dreams, strict=True)
     summary = measure_clip(pairs, dreamer, lags=LAGS, true_motion=motion).summary
     found = {(e.lag, e.region): e for e in summary.true_errors}
-    strength = [objective(dreamer, carried[k]) / objective(dreamer, alone[k]) for k in alone]
+    strength = [objective(dreamer, dreams[k]) / objective(dreamer, alone[k]) for k in alone]
     rows: list[Row] = []
     for region in (region for lag, region in found if lag == 1):
         near, far = (found[lag, region] for lag in LAGS)
@@ -263,9 +267,13 @@ def scaled(error: float | None) -> float | str:
 
 def scratch(picture: Picture, index: int, dreamer: Dreamer) -> Picture:
     """Dream a frame as ``--coherence 0`` does."""
-    alone = DreamSettings(coherence=0)
-    frames = dream_frames([Frame(picture, index)], alone, processor=DreamProcessor(dreamer))
+    alone = Settings(dream=DreamSettings(coherence=0))
+    frames = dream_frames([Frame(picture, index)], alone, effect=dream_effect(dreamer))
     return next(frames)[0].image
+
+
+def dream_effect(dreamer: Dreamer) -> DreamEffect:
+    return DreamEffect(Settings(dream=dreamer.settings), Resources(), dreamer=dreamer)
 
 
 def objective(dreamer: Dreamer, picture: Picture) -> float:

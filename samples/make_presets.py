@@ -16,13 +16,14 @@ import numpy as np
 from PIL import Image
 
 from vidream import Dreamer, preset_settings
-from vidream.frames import Picture, to_picture, to_tensor
-from vidream.presets import OCTAVE_FILM, PRESETS
+from vidream.core.frames import Picture
+from vidream.core.images import to_picture, to_tensor
+from vidream.core.presets import OCTAVE_PRESET, PRESETS
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "docs" / "presets"
 PICTURES = ("person", "meadow", "cat", "clouds")
-SHOWN = [name for name in PRESETS if name not in (OCTAVE_FILM, "painted")]
+SHOWN = [name for name in PRESETS if name not in (OCTAVE_PRESET, "painted")]
 THUMBNAIL, TILE = (320, 180), (256, 144)
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from vidream import Dreamer, DreamSettings
+from vidream import Dreamer, DreamSettings, FrameReport, Reporter
+from vidream.core.memory import MemoryBudget
 
 # How long an example takes says nothing on a machine that does other things as well.
 settings.register_profile("vidream", deadline=None)
@@ -35,6 +36,11 @@ def _private_cache(tmp_path_factory):
 def dreamer() -> Dreamer:
     """The default network with its real weights, at little depth, in full precision."""
     return Dreamer(DreamSettings(octaves=2, steps=6, jitter=8, precision="float32"))
+
+
+def room_for(pixels: int) -> MemoryBudget:
+    """A budget under which so many pixels are seen at once."""
+    return MemoryBudget(None, torch.device("cpu"), measured=2**40, max_pixels=pixels)
 
 
 def textured(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -63,3 +69,20 @@ def clip(tmp_path_factory) -> str:
         out.mux(sound.encode(None))
         out.mux(video.encode(None))
     return path
+
+
+class Reports(Reporter):
+    """Keeps the reports of the frames, and calls back on each."""
+
+    def __init__(self, on_frame=None, on_step=None):
+        self.frames: list[FrameReport] = []
+        self._on_frame, self._on_step = on_frame, on_step
+
+    def frame(self, report):
+        self.frames.append(report)
+        if self._on_frame is not None:
+            self._on_frame(report)
+
+    def step(self, done, total):
+        if self._on_step is not None:
+            self._on_step(done, total)

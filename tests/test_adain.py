@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,27 +11,27 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import textured
+from effect_runs import EffectRun, flicker, makes_each_on_its_own
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from panning import flicker, makes_each_on_its_own
 from PIL import Image
 from torch import nn
 
-from vidream import DreamSettings, Settings, StyleSettings, StyleTerm
+from vidream import Settings, StyleTerm
 from vidream.cli import cli
-from vidream.dreamer import read_style
+from vidream.core.effect import InitImage, Resources
+from vidream.core.errors import InputError, SettingsError, WeightsError
+from vidream.core.images import to_tensor
+from vidream.dream.style_images import read_style
 from vidream.effects import decoder
 from vidream.effects.adain import AdaIn, Scene, Statistics, adain, working_size
-from vidream.errors import InputError, SettingsError, WeightsError
-from vidream.frames import to_tensor
-from vidream.images import match_colour, palette
-from vidream.networks import load_network
-from vidream.processors import load_processor
-from vidream.temporal import DreamState, MotionCarrier, Start
-from vidream.weights import weights
+from vidream.effects.registry import load_effect, weights_of
+from vidream.networks import weights
+from vidream.networks.network import load_network
+from vidream.postprocess.colour import match_colour, palette
 
-FULL = DreamSettings(precision="float32", device="cpu")
-ALONE = replace(FULL, coherence=0)
+FULL = Settings().updated(effect="adain", precision="float32", device="cpu")
+CPU = torch.device("cpu")
 PUBLISHED = ("vgg_normalised.pth", "decoder.pth")
 
 
@@ -44,7 +43,8 @@ def published(name):
 
 
 needs_weights = pytest.mark.skipif(
-    not all(map(published, PUBLISHED)), reason=f"needs {' and '.join(PUBLISHED)}: $VIDREAM_WEIGHTS"
+    not all(map(published, PUBLISHED)),
+    reason=f"needs {' and '.join(PUBLISHED)}: $VIDREAM_WEIGHTS",
 )
 
 
@@ -80,9 +80,9 @@ def save(path, picture):
 
 @pytest.fixture
 def effect(networks, brush):
-    def make(dream=FULL, **style):
-        style = {"styles": (brush,), "style_size": 64, **style}
-        return AdaIn(dream, StyleSettings(**style), **networks)
+    def make(**values):
+        settings = FULL.updated(**{"styles": (brush,), "style_size": 64, **values})
+        return EffectRun(AdaIn(settings, Resources(), **networks), settings)
 
     return make
 
@@ -91,8 +91,8 @@ def frame(height=48, width=64, seed=0):
     return to_tensor(textured(height, width, seed))
 
 
-def plain(effect, image):
-    return effect.process(Start(image), image, 0)[0]
+def plain(run, image):
+    return run.step(image)[0]
 
 
 # The definition
@@ -129,11 +129,14 @@ def test_mixing_statistics_is_mixing_what_they_make():
     assert torch.allclose(mixed, apart, atol=1e-5)
 
 
-def test_statistics_are_kept_as_plain_numbers():
-    kept = Statistics.of(torch.rand(1, 5, 4, 4))
-    back = Statistics.recall(kept.numbers(), torch.device("cpu"))
-    assert torch.equal(back.mean, kept.mean)
-    assert torch.equal(back.deviation, kept.deviation)
+def test_a_scene_is_read_back_from_its_state():
+    scene = Scene(*(Statistics.of(torch.rand(1, 5, 4, 4)) for _ in range(3)))
+    assert all(tensor.dtype == torch.float32 for tensor in scene.state.values())
+    back = Scene.from_state(scene.state, CPU)
+    for name in ("content", "style", "colors"):
+        for part in ("mean", "deviation"):
+            pair = (getattr(getattr(x, name), part) for x in (scene, back))
+            assert torch.equal(*pair)
 
 
 # The networks
@@ -182,11 +185,11 @@ def test_the_decoder_with_its_weights(monkeypatch):
 def test_with_the_weights_the_decoder_undoes_the_encoder(brush):
     """At strength 0 nothing of the style is in it: what is left is what relu4_1 kept."""
     clouds = read_style(str(Path(__file__).parents[1] / "samples" / "clouds.jpg"), 96)
+    settings = FULL.updated(styles=(brush,), content_size=96)
+    effect = load_effect(settings)
+    assert set(weights_of(effect)) == set(PUBLISHED)
     none, strong = (
-        plain(
-            AdaIn(FULL, StyleSettings(styles=(brush,), style_strength=s, content_size=96)), clouds
-        )
-        for s in (0, 1)
+        plain(EffectRun(effect, settings.updated(style_strength=s)), clouds) for s in (0, 1)
     )
     assert (none - clouds).abs().mean() < 0.06
     assert (strong - clouds).abs().mean() > 0.12
@@ -260,13 +263,13 @@ def test_weights_count_beside_each_other(effect, brush, tmp_path):
     assert not torch.allclose(painted(brush, other), painted(brush), atol=1e-2)
 
 
-def test_a_style_is_looked_at_once(effect, monkeypatch):
+def test_a_style_is_encoded_once(effect, monkeypatch):
     seen = []
-    painter = effect()
-    encode = painter._encode
-    monkeypatch.setattr(painter, "_encode", lambda image: seen.append(image) or encode(image))
+    run = effect()
+    encode = run.effect._encode
+    monkeypatch.setattr(run.effect, "_encode", lambda image: seen.append(image) or encode(image))
     for seed in range(3):
-        plain(painter, frame(seed=seed))
+        plain(run, frame(seed=seed))
     assert len(seen) == 4
 
 
@@ -303,25 +306,24 @@ def test_grey_and_flat_pictures_can_be_matched():
 
 
 def test_colours_are_those_of_the_scenes_first_frame(effect):
-    painter = effect(preserve_color=True)
+    run = effect(match_style_color=True)
     first, later = frame(seed=1), frame(seed=1).roll(9, -1) * 0.9
-    _, memo = painter.process(Start(first), first, 0)
-    _, kept = painter.process(carried(later, memo), later, 1)
-    _, anew = painter.process(Start(later), later, 1)
-    style, kept, anew = (Scene.recall(m, torch.device("cpu")).style for m in (memo, kept, anew))
+    _, state = run.step(first)
+    _, kept = run.step(later, all_new(later), state)
+    _, anew = run.step(later)
+    style, kept, anew = (Scene.from_state(s, CPU).style for s in (state, kept, anew))
     assert style.change(kept) == 0
     assert style.change(anew) > 0.001
 
 
 def test_a_scene_that_fades_in_is_matched_to_what_it_shows(effect):
-    painter = effect(preserve_color=True)
+    run = effect(match_style_color=True)
     image = frame()
-    memo = ()
+    state = {}
     for light in (0.0, 0.02, 0.2, 0.6, 1.0, 1.0):
-        start = carried(light * image, memo) if memo else Start(light * image)
-        _, memo = painter.process(start, light * image, 0)
-    held = Scene.recall(memo, torch.device("cpu"))
-    own = Scene.recall(painter.process(Start(image), image, 0)[1], torch.device("cpu"))
+        _, state = run.step(light * image, all_new(light * image), state)
+    held = Scene.from_state(state, CPU)
+    own = Scene.from_state(run.step(image)[1], CPU)
     assert held.style.change(own.style) < 0.2
     assert held.content.change(own.content) < 0.2
 
@@ -329,54 +331,41 @@ def test_a_scene_that_fades_in_is_matched_to_what_it_shows(effect):
 # Time
 
 
-def carried(image, memo):
-    """A start that carries nothing but the memo."""
-    return Start(image, torch.ones_like(image[:, :1]), memo)
+def all_new(image):
+    """A start within a scene to which nothing is propagated."""
+    return InitImage(image, torch.ones_like(image[:, :1]))
 
 
 def test_statistics_of_the_content_follow_slowly(effect):
-    painter = effect()
+    run = effect()
     first = frame(seed=1)
     later = 0.97 * first
-    _, memo = painter.process(Start(first), first, 0)
-    _, after = painter.process(carried(later, memo), later, 1)
-    _, own = painter.process(Start(later), later, 1)
-    a, b, c = (Scene.recall(m, torch.device("cpu")).content.mean for m in (memo, after, own))
+    _, state = run.step(first)
+    _, after = run.step(later, all_new(later), state)
+    _, own = run.step(later)
+    a, b, c = (Scene.from_state(s, CPU).content.mean for s in (state, after, own))
     assert torch.allclose(b, 0.9 * a + 0.1 * c, atol=1e-4)
-
-
-def carried_start(painter, image, painting, known, carry=1.0):
-    """A start as the carrier makes it, where that share of each pixel is known."""
-    state = DreamState(0, image, painting)
-    full = MotionCarrier(carry).start(image, state, still(image, known))
-    return Start(full.image, full.fresh, painter.process(Start(image), image, 0)[1])
-
-
-def still(image, known):
-    from vidream.temporal import Motion, Track  # noqa: PLC0415
-
-    flow = torch.zeros(1, 2, *image.shape[-2:])
-    return Motion(cut=False, tracks=(Track(0, flow, torch.full_like(flow[:, :1], known)),))
 
 
 @pytest.mark.parametrize(("known", "share"), [(1.0, 0.8), (0.75, 0.4), (0.5, 0.0), (0.0, 0.0)])
 @pytest.mark.parametrize("carry", [1.0, 0.5])
-def test_known_ground_keeps_most_of_its_painting(effect, known, share, carry):
-    painter = effect(replace(FULL, coherence=carry))
+def test_known_regions_keep_most_of_their_painting(effect, known, share, carry):
+    run = effect(coherence=carry)
     image = 0.25 + frame() / 2
     painting = (image + 0.1 * torch.rand_like(image)).clamp(0, 1)
-    anew = plain(painter, image)
-    start = carried_start(painter, image, painting, known, carry)
-    given = painter.process(start, image, 1)[0]
+    anew, state = run.step(image)
+    # As propagation makes it, where that share of each pixel is known.
+    mask = torch.full_like(image[:, :1], 1 - carry * known)
+    given, _ = run.step(image, InitImage(image + carry * (painting - image), mask), state, 1)
     assert torch.allclose(given, torch.lerp(anew, painting, share * carry), atol=2e-3)
 
 
 def test_without_coherence_every_frame_is_painted_on_its_own(effect):
-    assert makes_each_on_its_own(effect(ALONE), ALONE)
+    assert makes_each_on_its_own(effect(coherence=0))
 
 
 def test_what_is_painted_moves_with_the_scene(effect):
-    assert flicker(effect(FULL), FULL) < 0.5 * flicker(effect(ALONE), ALONE)
+    assert flicker(effect()) < 0.5 * flicker(effect(coherence=0))
 
 
 # The command
@@ -402,9 +391,21 @@ def random_weights(monkeypatch):
     monkeypatch.setattr("vidream.effects.decoder.read_state", random_state)
 
 
+def test_inference_mode_changes_nothing(random_weights, brush):
+    def painted():
+        run = EffectRun(load_effect(settings), settings)
+        first, state = run.step(frame())
+        return first, run.step(frame(), all_new(first), state)[0]
+
+    settings = FULL.updated(styles=(brush,), style_size=64)
+    with torch.inference_mode():
+        found = painted()
+    assert all(map(torch.equal, found, painted()))
+
+
 def test_the_command_paints_a_clip(random_weights, clip, brush, tmp_path):
     options = ("--style", brush, "--style", f"{brush}:0.5", "--style-strength", 0.8)
-    result = run(clip, tmp_path, *options, "--style-size", 64, "--preserve-color", "--frames", 3)
+    result = run(clip, tmp_path, *options, "--style-size", 64, "--match-style-color", "--frames", 3)
     assert result.exit_code == 0, result.output
     with av.open(str(tmp_path / "styled.mp4")) as done:
         frames = list(done.decode(video=0))
@@ -416,8 +417,8 @@ def test_what_is_wrong_is_one_line(random_weights, clip, brush, tmp_path):
     text.write_bytes(b"Dear diary,\n" * 50)
     small = save(tmp_path / "small.png", textured(8, 200))
     for options, says in [
-        ((), "--style FILE"),
-        (("--style", tmp_path / "none.jpg"), "there is no file"),
+        ((), "--style"),
+        (("--style", tmp_path / "none.jpg"), "does not exist"),
         (("--style", text), "is not a picture"),
         (("--style", small), "at least 32 pixels"),
     ]:
@@ -432,10 +433,10 @@ def test_a_style_for_an_effect_that_has_none_is_a_usage_error(clip, brush, tmp_p
 
 
 def test_it_is_found_by_name_and_needs_a_style():
-    with pytest.raises(SettingsError, match="--style"):
-        load_processor("adain", FULL)
+    with pytest.raises(SettingsError, match="`styles`"):
+        load_effect(FULL)
     with pytest.raises(SettingsError, match="did you mean adain"):
-        load_processor("adian", FULL)
+        load_effect(FULL.updated(effect="adian"))
 
 
 @given(st.from_regex(r"[\w./ :-]{0,20}[\w./-]", fullmatch=True), st.floats(0.001, 100))

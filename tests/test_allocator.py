@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidream.dreamer.allocator import _of_glibc, give_back_freed_memory, keep_freed_memory
+from vidream.core.allocator import _from_glibc, give_back_freed_memory, keep_freed_memory
 
 
 @pytest.fixture(autouse=True)
 def forgotten():
     """Let each test do it for the first time."""
     keep_freed_memory.cache_clear()
-    _of_glibc.cache_clear()
+    _from_glibc.cache_clear()
 
 
 def test_it_is_harmless_and_asks_only_once(monkeypatch):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import time
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
+from conftest import Reports
 from media import video_times
 from recordings import record, varied
 
 from vidream import Settings, dream_video
-from vidream.errors import InputError
-from vidream.reader import container, is_live
-from vidream.reader.cameras import camera_of
+from vidream.core.errors import InputError
+from vidream.media import container
+from vidream.media.cameras import device_input
+from vidream.media.timeouts import ReadLimits, TimedWorker
 
 
 @pytest.mark.parametrize(
@@ -33,16 +34,8 @@ from vidream.reader.cameras import camera_of
     ],
 )
 def test_names_of_cameras(name, system, expected):
-    camera = camera_of(name, system)
-    assert expected == (camera and (camera.place, camera.kind))
-
-
-def test_what_can_be_read_only_once():
-    assert is_live("-")
-    assert is_live(io.BytesIO())
-    assert is_live("camera:0")
-    assert not is_live("clip.mp4")
-    assert not is_live(Path("clip.mp4"))
+    device = device_input(name, system)
+    assert expected == (device and (device.url, device.format))
 
 
 class Device:
@@ -97,12 +90,12 @@ def test_ctrl_c_ends_a_camera_properly(tmp_path, device):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        dream_video("camera:0", tmp_path / "o.mp4", Settings(effect="none"), progress=stop)
+        dream_video("camera:0", tmp_path / "o.mp4", Settings(effect="none"), reporter=Reports(stop))
     assert len(video_times(tmp_path / "o.mp4")) == 10
 
 
 def test_a_camera_that_stays_silent_is_given_up(tmp_path, device, monkeypatch):
-    monkeypatch.setattr("vidream.reader.packets._PATIENCE", 0.0)
+    monkeypatch.setattr(TimedWorker, "limits", ReadLimits(camera=0))
     monkeypatch.setattr(time, "sleep", lambda _: None)
     with pytest.raises(InputError, match="can be decoded"):
         dream_video("camera:0", tmp_path / "o.mp4", Settings(effect="none"))

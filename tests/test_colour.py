@@ -8,9 +8,8 @@ from conftest import textured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.frames import to_tensor
-from vidream.images import Palette, keep_colour, luma, match_colour, palette
-from vidream.images.colour import transfer
+from vidream.core.images import to_tensor
+from vidream.postprocess.colour import Palette, keep_colour, luma, match_colour, palette, transfer
 
 seeds = st.integers(0, 2**16)
 

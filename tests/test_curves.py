@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.errors import SettingsError
-from vidream.settings import CHANGEABLE, Curve, Key, KeyTerm, Reaction, Settings, TimeSettings
+from vidream.core.errors import SettingsError
+from vidream.core.settings import (
+    OVER_TIME,
+    AudioBinding,
+    Curve,
+    Key,
+    KeyTerm,
+    Settings,
+    TimeSettings,
+    schema,
+)
 
 number = st.floats(-1e6, 1e6, allow_nan=False)
 ease = st.sampled_from(["smooth", "linear", "hold"])
@@ -94,10 +106,10 @@ def test_keys_are_read(text, expected):
         ("strength: 5s=1 bouncy", "smooth, linear, hold"),
         ("strength: 5s=1 linear 3", "is not a key"),
         ("strength: 5s=1, 0:05=0.5", "same time"),
-        ("strength: 5s=3", "strength is a number from 0 to 2"),
+        ("strength: 5s=3", "`strength` is a number from 0 to 2"),
         ("strenght: 5s=1", "did you mean strength"),
         ("octaves: 5s=1", "step-size, steps, strength"),
-        ("network: 5s=1", "can change with time are"),
+        ("network: 5s=1", "can change over time are"),
     ],
 )
 def test_what_is_no_key(text, says):
@@ -106,10 +118,10 @@ def test_what_is_no_key(text, says):
 
 
 def test_what_can_change_can_be_set():
-    for name, (part, _) in CHANGEABLE.items():
-        assert hasattr(part(), name)
-    assert {"strength", "step_size", "coherence", "zoom", "keep_edges"} <= set(CHANGEABLE)
-    assert not {"octaves", "seed", "network", "recall"} & set(CHANGEABLE)
+    for name, setting in OVER_TIME.items():
+        assert setting == replace(schema()[name], part="")
+    assert {"strength", "step_size", "coherence", "zoom", "keep_edges"} <= set(OVER_TIME)
+    assert not {"octaves", "seed", "network", "recall"} & set(OVER_TIME)
 
 
 @pytest.mark.parametrize(
@@ -122,24 +134,24 @@ def test_what_can_change_can_be_set():
     ],
 )
 def test_reactions_are_read(text, expected):
-    term = Reaction.parse(text)
+    term = AudioBinding.parse(text)
     assert (term.setting, term.band, term.low, term.high) == expected
-    assert Reaction.parse(str(term)) == term
+    assert AudioBinding.parse(str(term)) == term
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("strength", "what follows what"),
-        ("strength=bass:1", "what follows what"),
-        ("strength=drums", "no band: they are bass, mid, treble, all"),
+        ("strength", "is not a binding"),
+        ("strength=bass:1", "is not a binding"),
+        ("strength=drums", "the bands are bass, mid, treble, all"),
         ("strength=bass:0..3", "from 0 to 2"),
-        ("volume=bass", "can change with time are"),
+        ("volume=bass", "can change over time are"),
     ],
 )
 def test_what_is_no_reaction(text, says):
     with pytest.raises(SettingsError, match=says):
-        Reaction.parse(text)
+        AudioBinding.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -147,52 +159,44 @@ def test_what_is_no_reaction(text, says):
     [("step_size", 0.01, (0.005, 0.02)), ("zoom", 1.02, (1.01, 1.04)), ("coherence", 1, (0.5, 1))],
 )
 def test_without_a_range_it_is_half_to_twice(setting, value, expected):
-    assert Reaction(setting, "bass").between(value) == pytest.approx(expected)
+    assert AudioBinding(setting, "bass").between(value) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("zoom", None), ("keep_edges", 0.0)])
 def test_what_is_not_set_has_no_half(setting, value):
     with pytest.raises(SettingsError, match="range"):
-        Reaction(setting, "bass").between(value)
+        AudioBinding(setting, "bass").between(value)
 
 
-def test_keys_from_a_file(tmp_path):
-    path = tmp_path / "keys.toml"
-    path.write_text('strength = "0s=0.2, 5s=1 linear"\n[zoom]\n"0s" = 1.01\n"1:30" = "1.05 hold"\n')
-    time = TimeSettings(keys=str(path))
-    assert [str(term) for term in time.curves] == [
+def test_keys_from_a_table():
+    text = 'strength = "0s=0.2, 5s=1 linear"\n[zoom]\n"0s" = 1.01\n"1:30" = "1.05 hold"\n'
+    time = TimeSettings(keys=tomllib.loads(text))
+    assert [str(term) for term in time.keys] == [
         "strength: 0s=0.2, 5s=1 linear",
         "zoom: 0s=1.01, 90s=1.05 hold",
     ]
-    # What is said on the command line goes before it.
-    over = TimeSettings(keys=str(path), key=("zoom: 0s=1.2",))
-    assert [str(term) for term in over.curves] == ["zoom: 0s=1.2", "strength: 0s=0.2, 5s=1 linear"]
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("strength = ", "no TOML"),
         ("strength = 3", "wants keys"),
         ("[strength]\n0.5 = 1", "in quotes"),
         ('strenth = "0s=1"', "did you mean strength"),
         ('strength = "0s=9"', "from 0 to 2"),
     ],
 )
-def test_files_that_hold_no_keys(tmp_path, text, says):
-    path = tmp_path / "keys.toml"
-    path.write_text(text)
-    with pytest.raises(SettingsError, match=says) as error:
-        TimeSettings(keys=str(path))
-    assert "keys.toml" in str(error.value)
+def test_tables_that_hold_no_keys(text, says):
+    with pytest.raises(SettingsError, match=says):
+        TimeSettings(keys=tomllib.loads(text))
 
 
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"key": ("strength: 0=1", "strength: 1=0")}, "strength changes with time twice"),
-        ({"key": ("step-size: 0=0.1",), "audio_reactive": ("step-size=bass",)}, "step-size"),
-        ({"keys": "no-such.toml"}, "No such file"),
+        ({"keys": ("strength: 0=1", "strength: 1=0")}, "strength changes over time twice"),
+        ({"keys": ("step-size: 0=0.1",), "audio_reactive": ("step-size=bass",)}, "step-size"),
+        ({"keys": "no-such.toml"}, "which setting"),
     ],
 )
 def test_wishes_that_do_not_go_together(values, says):

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from vidream.cli import cli
-from vidream.presets import OCTAVE_FILM, PRESETS
+from vidream.core.presets import OCTAVE_PRESET, PRESETS
 
 README = Path(__file__).parents[1] / "README.md"
 DOCS = README.parent / "docs"
@@ -40,7 +40,7 @@ def test_the_readme_names_and_shows_every_preset():
 def test_the_page_of_presets_says_what_each_one_shows():
     sections = re.split(r"^## ", (DOCS / "presets.md").read_text(), flags=re.M)[1:]
     told = {section.split("\n", 1)[0]: section.lower() for section in sections}
-    assert set(told) == set(PRESETS) - {OCTAVE_FILM, "painted"}
+    assert set(told) == set(PRESETS) - {OCTAVE_PRESET, "painted"}
     for name, section in told.items():
         assert PRESETS[name].shows.lower() in section
         assert (DOCS / "presets" / f"{name}-strip.jpg").exists()
@@ -55,10 +55,16 @@ def test_the_readmes_python_runs(clip, tmp_path, monkeypatch, capsys):
     assert "(96, 128, 3)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("line", re.findall(r"^\$ (vidream [^|#]*)", README.read_text(), re.M))
-def test_the_readmes_commands_are_spelt_right(line):
+def commands(page: Path) -> list[str]:
+    """The commands that a page shows."""
+    return re.findall(r"^\$ (vidream [^|#\n]*)", page.read_text(), re.M)
+
+
+@pytest.mark.parametrize("line", commands(README) + commands(DOCS / "gallery.md"))
+def test_the_commands_of_the_pages_are_spelt_right(line):
     """Every option that a recipe uses is one that the command has."""
-    command = [name for name in ("measure", "info") if line.startswith(f"vidream {name} ")]
-    text = CliRunner().invoke(cli, [*command, "--help"]).output
-    for option in re.findall(r"(?<=\s)(-{1,2}[\w-]+)", line):
-        assert option in text, option
+    name, *_ = [word for word in line.split()[1:2] if word in cli.commands] or ["dream"]
+    known = {
+        text for param in cli.commands[name].params for text in (*param.opts, *param.secondary_opts)
+    }
+    assert set(re.findall(r"(?<=\s)(-{1,2}[a-z][\w-]*)", line)) <= known

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vidream import Dreamer, DreamSettings, StyleSettings
-from vidream.dreamer import choose_device, choose_precision
-from vidream.dreamer.dreamer import annealed, has_settled
-from vidream.dreamer.likeness import total_variation
-from vidream.errors import DeviceError, InputError, NetworkError, SettingsError
-from vidream.frames import to_tensor
-from vidream.images import resize
-from vidream.presets import PRESETS, preset_settings
+from vidream.core.devices import choose_device, choose_precision
+from vidream.core.errors import DeviceError, InputError, NetworkError, SettingsError
+from vidream.core.images import resize, to_tensor
+from vidream.core.presets import PRESETS, preset_settings
+from vidream.dream.ascent import annealed, has_converged
+from vidream.dream.style_loss import total_variation
 
 CLOUDS = Path(__file__).parents[1] / "samples" / "clouds.jpg"
 
@@ -69,9 +68,9 @@ def test_bfloat16_points_where_float32_does(dreamer, halved):
     photograph = resize(to_tensor(np.asarray(Image.open(CLOUDS).convert("RGB"))), (126, 224))
     full, half = (Dreamer(network=d.network) for d in (dreamer, halved))
     dream = full.dream(photograph)
-    slopes = full.slope(dream), half.slope(dream)
-    assert torch.cosine_similarity(*(s.gradient.flatten() for s in slopes), dim=0) > 0.95
-    assert slopes[1].gradient.dtype == torch.float32
+    found = full.compute_gradient(dream), half.compute_gradient(dream)
+    assert torch.cosine_similarity(*(g.gradient.flatten() for g in found), dim=0) > 0.95
+    assert found[1].gradient.dtype == torch.float32
     # One dream's strength depends on its jitter by 6 %, so that only a mean tells.
     deep = [
         [float(d.objective(d.dream(photograph, frame=k))) for k in range(4)] for d in (full, half)
@@ -87,7 +86,7 @@ def test_the_smallest_images_are_computed_from_nothing_but_themselves(halved, si
     for value in (0.0, 1e3, float("nan")):
         litter = [torch.full((2**k,), value, dtype=torch.bfloat16) for k in range(6, 20)]
         del litter
-        found.append(halved.slope(image).gradient)
+        found.append(halved.compute_gradient(image).gradient)
     assert all(torch.equal(gradient, found[0]) for gradient in found)
 
 
@@ -115,12 +114,12 @@ def test_a_frame_smaller_than_the_network_takes_still_dreams(dreamer):
     assert (dream - tiny).abs().mean() > 0.005
 
 
-def test_a_slope_brings_the_energy_of_each_cell_of_each_image(dreamer, image):
+def test_a_gradient_comes_with_the_energy_of_each_cell_of_each_image(dreamer, image):
     images = torch.cat((image, image.flip(-1)))
-    slope = dreamer.slope(images)
-    assert torch.equal(slope.cells, dreamer.cells(images))
-    assert torch.allclose(slope.cells[:1], dreamer.cells(image), rtol=1e-5)
-    assert float(slope.cells.mean()) == pytest.approx(float(slope.objective), rel=1e-5)
+    found = dreamer.compute_gradient(images)
+    assert torch.equal(found.cells, dreamer.cells(images))
+    assert torch.allclose(found.cells[:1], dreamer.cells(image), rtol=1e-5)
+    assert float(found.cells.mean()) == pytest.approx(float(found.objective), rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -151,15 +150,15 @@ def test_an_octave_is_left_when_its_steps_bring_little(dreamer, image):
 
 
 @given(st.lists(st.floats(0.1, 10), max_size=3), st.floats(0, 1))
-def test_few_steps_tell_nothing(objectives, until):
-    assert not has_settled(objectives, until)
+def test_few_steps_have_not_converged(objectives, until):
+    assert not has_converged(objectives, until)
 
 
 @given(st.floats(0.1, 10), st.floats(0, 0.5), st.floats(0, 0.5))
-def test_even_growth_settles_under_its_share(first, growth, until):
+def test_even_growth_converges_under_its_share(first, growth, until):
     assume(abs(growth - until) > 1e-6)
     rising = [first * (1 + growth * step) for step in range(4)]
-    assert has_settled(rising, until) == (growth < until)
+    assert has_converged(rising, until) == (growth < until)
 
 
 def test_the_mean_is_raised_too(dreamer, image):
@@ -214,7 +213,7 @@ def test_a_guide_by_its_statistics(dreamer, guide, image):
     by = Dreamer(
         replace(dreamer.settings, guide=guide, guide_by="statistics"), network=dreamer.network
     )
-    assert by.aim.terms == ()
+    assert by.objective_function.terms == ()
     assert by.objective(by.dream(image)) > 0.8 * by.objective(image)  # both are negative
     assert by.objective(by.dream(image)) > by.objective(dreamer.dream(image))
 
@@ -227,20 +226,20 @@ def test_steps_shrink_evenly():
 
 
 def test_nothing_to_grow(dreamer):
-    with pytest.raises(SettingsError, match="--style"):
+    with pytest.raises(SettingsError, match="`styles`"):
         Dreamer(replace(dreamer.settings, objective="none"), network=dreamer.network)
-    with pytest.raises(SettingsError, match="objective none"):
+    with pytest.raises(SettingsError, match="`objective` none"):
         Dreamer(DreamSettings(objective="none", layers=("Mixed_5b",)), network=dreamer.network)
 
 
 def test_a_network_without_usual_layers_of_style(guide):
-    with pytest.raises(SettingsError, match="--style-layer"):
+    with pytest.raises(SettingsError, match="`style_layers`"):
         Dreamer(DreamSettings(network="resnet18"), style=StyleSettings(styles=(guide,)))
 
 
 @pytest.mark.parametrize(
     ("size", "error", "hint"),
-    [(None, InputError, "there is no file"), ((8, 300), SettingsError, "300×8")],
+    [(None, InputError, "does not exist"), ((8, 300), SettingsError, "300×8")],
 )
 def test_a_guide_that_cannot_be_used(dreamer, tmp_path, size, error, hint):
     path = tmp_path / "guide.png"
@@ -269,7 +268,7 @@ def test_every_preset_deepens_its_own_layers(name, image):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there():
-    with pytest.raises(DeviceError, match="--device cpu"):
+    with pytest.raises(DeviceError, match="set it to cpu"):
         choose_device("cuda")
     assert choose_device("auto").type in ("cpu", "mps")
 

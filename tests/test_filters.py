@@ -9,9 +9,8 @@ from conftest import textured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.frames import to_tensor
-from vidream.images import feather, guided_filter
-from vidream.images.filters import box_mean, gaussian_blur
+from vidream.core.filters import box_mean, feather, gaussian_blur, guided_filter
+from vidream.core.images import to_tensor
 
 sides = st.integers(1, 12)
 radii = st.integers(1, 9)

@@ -16,9 +16,11 @@ from conftest import textured
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidream.errors import SettingsError, WeightsError
-from vidream.flow import estimator, flow_names, load_flow, raft
-from vidream.weights import weights
+from vidream.core import registry
+from vidream.core.errors import SettingsError, WeightsError
+from vidream.networks import weights
+from vidream.temporal import flow_raft as raft
+from vidream.temporal.flow import load_flow
 
 CLASSICAL = ["dis", "farneback"]
 sides = st.one_of(st.integers(1, 24), st.integers(16, 150))
@@ -62,7 +64,7 @@ def test_every_size_gives_a_finite_field(name, height, width, noise):
 # In a process of its own: where OpenCV reads outside a picture, it takes the program with it.
 SMALL = """
 import numpy as np
-from vidream.flow import load_flow
+from vidream.temporal.flow import load_flow
 random, dis = np.random.default_rng(0), load_flow("dis")
 for side in (1, 8, 11, 12, 13, 15, 16, 17, 23, 31):
     for other in (1, 9, 40, 45, 46, 64, 91, 300, 1921):
@@ -113,6 +115,8 @@ def test_none_stands_still():
 
 
 class Entry:
+    value = "elsewhere:Flow"
+
     def __init__(self, name, loads):
         self.name, self._loads = name, loads
 
@@ -123,8 +127,11 @@ class Entry:
 
 
 def install(monkeypatch, *entries):
+    built_in = registry.entry_points(group="vidream.flows")
     monkeypatch.setattr(
-        estimator, "entry_points", lambda group: entries if group == "vidream.flows" else ()
+        registry,
+        "entry_points",
+        lambda group: (*entries, *built_in) if group == "vidream.flows" else (),
     )
 
 
@@ -133,7 +140,7 @@ def test_an_unknown_flow_is_answered_with_the_list():
         load_flow("farnback")
     message = str(caught.value)
     assert "did you mean farneback?" in message
-    assert ", ".join(flow_names()) in message
+    assert ", ".join(registry.FLOWS.names()) in message
     assert "\n" not in message
 
 
@@ -148,7 +155,8 @@ def test_third_party_flows(monkeypatch):
             return np.ones((*picture.shape[:2], 2), np.float32)
 
     install(monkeypatch, Entry("constant", Constant), Entry("dis", Constant))
-    assert flow_names() == ["dis", "farneback", "raft", "none", "constant"]
+    assert {*registry.FLOWS.names()[:-1]} == {"dis", "farneback", "raft", "none"}
+    assert registry.FLOWS.names()[-1] == "constant"
     assert load_flow("constant")(textured(16, 20), textured(16, 20)).sum() == 16 * 20 * 2
     assert made == [torch.device("cpu")]
     assert not isinstance(load_flow("dis"), Constant)  # what is built in is not replaced
@@ -157,7 +165,7 @@ def test_third_party_flows(monkeypatch):
 @pytest.mark.parametrize("error", [ImportError("no module named nothing"), AttributeError("gone")])
 def test_a_broken_plugin_is_named(monkeypatch, error):
     install(monkeypatch, Entry("broken", error))
-    assert "broken" in flow_names()
+    assert "broken" in registry.FLOWS.names()
     with pytest.raises(SettingsError, match=rf"'broken' cannot be loaded: {error}"):
         load_flow("broken")
     assert load_flow("none")
@@ -244,12 +252,12 @@ def test_raft_is_torchvisions(pinned, models, raft_state):
 def stub(answer):
     """A Raft whose network is ``answer(first, second)``."""
     estimate = raft.Raft.__new__(raft.Raft)
-    estimate._device = torch.device("cpu")
+    estimate._device, estimate._settings = torch.device("cpu"), raft.SETTINGS
     estimate._network = lambda first, second: [answer(first, second)]
     return estimate
 
 
-def test_displacements_are_scaled_back_to_the_picture(monkeypatch):
+def test_displacements_are_scaled_back_to_the_picture():
     seen = []
 
     def three_and_four(first, second):
@@ -263,7 +271,7 @@ def test_displacements_are_scaled_back_to_the_picture(monkeypatch):
     assert np.allclose(small, (3 / 8, 4 / 8))
     same = estimate(textured(130, 200), textured(130, 200))
     assert np.allclose(same, (3, 4))
-    monkeypatch.setattr(raft, "_MOST", 128 * 256)
+    estimate._settings = raft.RaftSettings(max_pixels=128 * 256)
     large = estimate(textured(256, 512), textured(256, 512))
     assert np.allclose(large, (6, 8))
     assert seen == [(128, 256), (136, 200), (128, 256)]
@@ -298,12 +306,12 @@ def test_what_is_not_finite_becomes_zero():
 @settings(max_examples=200, deadline=None)
 @given(height=st.integers(1, 9000), width=st.integers(1, 9000))
 def test_the_working_size_is_neither_too_small_nor_too_large(height, width):
-    high, wide = raft._working_size(height, width)
-    assert high * wide <= 1.02 * raft._MOST + max(high, wide)
-    if height * width <= raft._MOST and min(height, width) >= raft._LEAST:
+    high, wide = raft.SETTINGS.working_size(height, width)
+    assert high * wide <= 1.02 * raft.SETTINGS.max_pixels + max(high, wide)
+    if height * width <= raft.SETTINGS.max_pixels and min(height, width) >= raft.SETTINGS.min_side:
         assert (high, wide) == (height, width)
     if min(height, width) >= 16 and 1 / 8 <= height / width <= 8:
-        assert min(high, wide) >= raft._LEAST
+        assert min(high, wide) >= raft.SETTINGS.min_side
         assert high / wide == pytest.approx(height / width, rel=0.02)
 
 
@@ -337,7 +345,8 @@ def test_weights_of_another_network_are_one_line(models, tmp_path, monkeypatch):
 
 def test_the_start_imports_neither_opencv_nor_torchvision():
     code = (
-        "import sys, vidream.flow; vidream.flow.load_flow('none'); "
-        "import vidream.flow.raft; sys.exit(bool({'cv2', 'torchvision'} & sys.modules.keys()))"
+        "import sys, vidream.temporal.flow as flow; flow.load_flow('none'); "
+        "import vidream.temporal.flow_raft; "
+        "sys.exit(bool({'cv2', 'torchvision'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,11 +8,12 @@ import pytest
 import torch
 from conftest import textured
 
-from vidream.flow import load_flow
-from vidream.frames import to_picture, to_tensor
-from vidream.temporal import MotionTracker
-from vidream.temporal.global_motion import fit_global_motions, homography_flow
+from vidream.core.images import to_picture, to_tensor
+from vidream.temporal.flow import load_flow
+from vidream.temporal.global_motion import fit_global_motions
+from vidream.temporal.homography import homography_flow
 from vidream.temporal.layers import layered_flow, texture_confidence
+from vidream.temporal.tracking import MotionTracker
 
 HEIGHT, WIDTH = 144, 192
 SKY = 72  # rows from the top that show next to nothing
@@ -58,7 +59,7 @@ def hand(right=0.0, down=0.0, turn=0.0, zoom=1.0):
 def track(earlier, current, flow=None):
     tracker = MotionTracker(flow or load_flow("dis"), 0)
     tracker.track(earlier, 0)
-    return tracker.track(current, 1).tracks[0]
+    return tracker.track(current, 1).fields[0]
 
 
 def with_disc(picture, x, y=SKY // 2, radius=20):
@@ -91,7 +92,7 @@ def test_an_even_sky_follows_the_camera(motion):
     apart = error(found.flow, matrix)[inner]
     assert apart[: SKY - 20].mean() < 0.2
     assert apart.mean() < 0.15
-    assert found.trust[0, 0][inner][: SKY - 20].mean() > 0.97
+    assert found.confidence[0, 0][inner][: SKY - 20].mean() > 0.97
 
 
 def test_a_tripod_keeps_an_even_sky_exactly_still():
@@ -140,9 +141,9 @@ def test_a_still_clip_does_not_move():
     base = landscape()
     tracker = MotionTracker(load_flow("dis"), 2)
     for number in range(6):
-        for found in tracker.track(noisy(base, number), number).tracks:
+        for found in tracker.track(noisy(base, number), number).fields:
             assert not found.flow.any()
-            assert found.trust.min() > 0.99
+            assert found.confidence.min() > 0.99
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
@@ -152,7 +153,7 @@ def test_flow_that_is_no_flow_does_no_harm(bad):
 
     found = track(scene(), np.roll(scene(), 2, 1), broken)
     assert found.flow.isfinite().all()
-    assert found.trust.isfinite().all()
+    assert found.confidence.isfinite().all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (16, 16), (17, 33), (40, 2)])
@@ -173,7 +174,7 @@ def test_global_motion_is_exact_to_a_fraction_of_a_pixel():
     current = seen_from(earlier, matrix)
     flow = load_flow("dis")(current, earlier)
     grey = [p.mean(-1).astype(np.float32) / 255 for p in (current, earlier)]
-    (background, _), *_ = fit_global_motions(flow, *grey)
+    background, *_ = fit_global_motions(flow, *grey)
     apart = homography_flow(background, HEIGHT, WIDTH) - homography_flow(matrix, HEIGHT, WIDTH)
     assert np.linalg.norm(apart, axis=-1).mean() < 0.05
 
@@ -181,7 +182,7 @@ def test_global_motion_is_exact_to_a_fraction_of_a_pixel():
 def test_standing_still_is_always_a_candidate():
     still = np.zeros((HEIGHT, WIDTH, 2), np.float32)
     grey = scene().mean(-1).astype(np.float32) / 255
-    ((matrix, _),) = fit_global_motions(still, grey, grey)
+    (matrix,) = fit_global_motions(still, grey, grey)
     assert np.array_equal(matrix, np.eye(3))
 
 

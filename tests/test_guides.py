@@ -13,13 +13,11 @@ from conftest import textured
 from media import make_clip
 from PIL import Image
 
-from vidream import Dreamer, Settings, dream_video
-from vidream.effects.none import PassThrough
-from vidream.errors import InputError, SettingsError
-from vidream.guides import GuideVideo, is_moving
-from vidream.processors import DreamProcessor
-from vidream.reader import open_reader
-from vidream.settings import DreamSettings
+from vidream import Dreamer, Settings, dream_video, open_session
+from vidream.core.errors import InputError, SettingsError
+from vidream.core.settings import DreamSettings
+from vidream.media.reader import open_reader
+from vidream.render.guides import GuideVideo, guided_by_video
 
 SHOTS = [textured(90, 120, seed=7), 255 - textured(90, 120, seed=8)]
 
@@ -31,23 +29,26 @@ def guide(tmp_path_factory):
 
 
 def test_a_picture_does_not_move(guide):
-    assert [is_moving(name) for name in (None, "cat.png", "cat.jpg", guide)] == [False] * 3 + [True]
+    names = (None, "cat.png", "cat.jpg", guide)
+    moving = [guided_by_video(DreamSettings(guide=name)) for name in names]
+    assert moving == [False] * 3 + [True]
 
 
 @pytest.mark.parametrize("by", ["match", "statistics"])
 def test_each_frame_is_guided_by_what_is_shown_then(dreamer, guide, tmp_path, by):
     settings = replace(dreamer.settings, guide_by=by)
-    processor = DreamProcessor(Dreamer(settings, network=dreamer.network))
+    guided = Dreamer(settings, network=dreamer.network)
     image = torch.rand(1, 3, 96, 96)
     with open_reader(guide) as reader, GuideVideo(guide) as video:
         for time, shown in zip((0, Fraction(1, 25)), list(reader), strict=True):
             still = tmp_path / "still.png"
             Image.fromarray(shown.image).save(still)
             alone = Dreamer(replace(settings, guide=str(still)), network=dreamer.network)
-            led = video.leads(processor, Fraction(time))
-            assert torch.allclose(led.dreamer.slope(image).gradient, alone.slope(image).gradient)
-            assert video.leads(processor, Fraction(time)) is led
-        assert video.leads(processor, Fraction(9)) is led  # the last one holds
+            picture = video.at(Fraction(time))
+            found = guided.at(guide=picture).compute_gradient(image).gradient
+            assert torch.allclose(found, alone.compute_gradient(image).gradient)
+            assert video.at(Fraction(time)) is picture
+        assert video.at(Fraction(9)) is picture  # the last one holds
 
 
 def test_a_clip_follows_its_guide(guide, tmp_path):
@@ -79,10 +80,10 @@ def test_only_a_video_has_a_guide_that_moves(guide, tmp_path, target, film):
 
 def test_a_guide_that_is_not_there_is_told_from_a_source(tmp_path):
     settings = DreamSettings(guide=str(tmp_path / "cat.png"))
-    with pytest.raises(InputError, match=r"^guide: there is no file .*cat\.png"):
+    with pytest.raises(InputError, match=r"^guide: .*cat\.png does not exist"):
         Dreamer(settings)
 
 
 def test_an_effect_that_takes_no_guide(guide):
-    with GuideVideo(guide) as video, pytest.raises(SettingsError, match="effect dream"):
-        video.leads(PassThrough(DreamSettings()), Fraction(0))
+    with pytest.raises(SettingsError, match="effect dream"):
+        open_session(Settings(effect="none").updated(guide=guide))

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.hdr import (
+from vidream.media.hdr import (
     HLG,
     PQ,
     WHITE,
     PqCurve,
     ToneMapper,
-    bend,
+    compress_highlights,
     hlg_light,
     hlg_signal,
     pq_light,
@@ -43,7 +43,7 @@ def test_hlg_is_that_of_the_standard():
 @given(st.floats(260, 10_000))
 def test_highlights_bend_and_the_rest_stays(peak):
     light = np.linspace(0, peak, 500)
-    bent = bend(light, peak)
+    bent = compress_highlights(light, peak)
     assert np.all(np.diff(bent) > 0)
     assert bent[-1] == pytest.approx(1, abs=1e-6)
     most, white = float(pq_signal(peak)), float(pq_signal(WHITE))
@@ -62,7 +62,7 @@ def exact(picture, transfer, peak=1000.0):
     else:
         light = pq_light(signal)
     most = light.max(axis=2, keepdims=True)
-    light = light * bend(most, peak) / np.maximum(most, 1e-9)
+    light = light * compress_highlights(most, peak) / np.maximum(most, 1e-9)
     # Through XYZ, from the chromaticities of BT.2020 and BT.709.
     ways = []
     for red, green, blue in (

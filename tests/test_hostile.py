@@ -27,17 +27,24 @@ from media import leftovers, make_clip
 from PIL import Image
 
 from vidream import Settings, VidreamError, dream_video
-from vidream.dreamer.memory import check_frames
-from vidream.errors import DeviceError, InputError, WeightsError
-from vidream.frames import Frame
-from vidream.inscriptions import read_comment
-from vidream.reader import container, guard, open_reader
-from vidream.reader.guard import Guard, StalledError, decoding_threads
-from vidream.record import Record
-from vidream.settings import ReadSettings
-from vidream.sound import Soundtrack, hear
-from vidream.stills import read_still
-from vidream.weights import load_state
+from vidream.core.errors import DeviceError, InputError, WeightsError
+from vidream.core.memory import check_frames
+from vidream.core.settings import ReadSettings
+from vidream.media import container
+from vidream.media.metadata import read_comment
+from vidream.media.places import parse_source
+from vidream.media.reader import open_reader
+from vidream.media.soundtrack import Soundtrack
+from vidream.media.stills import read_still
+from vidream.media.timeouts import (
+    DecodeTimeoutError,
+    ReadLimits,
+    TimedWorker,
+    decoding_threads,
+)
+from vidream.networks.state import load_state
+from vidream.render.record import Record
+from vidream.timeline.audio import analyze
 
 NONE = Settings(effect="none")
 FUZZ = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
@@ -56,7 +63,7 @@ def fuzz():
 
 def frames(source, **settings):
     with open_reader(source, ReadSettings(**settings)) as reader:
-        return [item for item in reader if isinstance(item, Frame)]
+        return list(reader)
 
 
 # Damaged files of every kind
@@ -99,9 +106,7 @@ def test_ways_of_damaging_are_the_same_for_the_same_seed(fuzz, tmp_path):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(guard, "_LOOK", 0.02)
-    monkeypatch.setattr(guard, "_TO_OPEN", 0.1)
-    monkeypatch.setattr(guard, "_LATER", 0.1)
+    monkeypatch.setattr(TimedWorker, "limits", ReadLimits(open=0.1, read=0.1, poll=0.02))
 
 
 @pytest.fixture
@@ -112,8 +117,8 @@ def never():
     over.set()
 
 
-def test_a_guard_gives_what_is_given_and_raises_what_is_raised(clip):
-    watched = Guard(clip, "clip")
+def test_a_worker_returns_what_is_returned_and_raises_what_is_raised(clip):
+    watched = TimedWorker(parse_source(clip))
     assert watched.run(lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
         watched.run(lambda: 1 // 0)
@@ -123,26 +128,28 @@ def test_a_guard_gives_what_is_given_and_raises_what_is_raised(clip):
 
 
 def test_what_does_not_come_back_is_given_up_once_and_for_all(clip, impatient, never):
-    watched = Guard(clip, "clip.mp4")
+    watched = TimedWorker(parse_source(clip))
     for call in (never, lambda: 7):
-        with pytest.raises(StalledError, match=r"clip\.mp4 is read no further"):
+        with pytest.raises(
+            DecodeTimeoutError, match=r"timed out: no data from .*clip\.mp4 for 0\.1 s"
+        ):
             watched.run(call)
     watched.close(lambda: pytest.fail("the thread is still at it"))
 
 
 def test_pipes_may_take_their_time_but_can_be_interrupted(impatient):
-    watched = Guard(io.BytesIO(), "standard input")
+    watched = TimedWorker(parse_source(io.BytesIO()))
     assert watched.run(lambda: time.sleep(0.3) or 7) == 7
     over = threading.Event()
     threading.Timer(0.2, watched.interrupt).start()
-    with pytest.raises(StalledError):
+    with pytest.raises(DecodeTimeoutError):
         watched.run(over.wait)
     over.set()
 
 
 def test_a_file_that_never_opens_is_one_line(clip, tmp_path, impatient, never, monkeypatch):
     monkeypatch.setattr(container, "av_open", lambda *_: never())
-    with pytest.raises(InputError, match="read no further") as error:
+    with pytest.raises(InputError, match="timed out: no data from") as error:
         dream_video(clip, tmp_path / "out.mp4", NONE)
     assert len(str(error.value).splitlines()) == 1
     assert leftovers(tmp_path) == []
@@ -151,36 +158,36 @@ def test_a_file_that_never_opens_is_one_line(clip, tmp_path, impatient, never, m
 def test_a_decoder_that_stops_leaves_what_it_gave(tmp_path, impatient, never, monkeypatch, caplog):
     clip = make_clip(tmp_path / "a.mp4", [textured(48, 64, k) for k in range(60)])
     calls = []
-    run = Guard.run
+    run = TimedWorker.run
 
     def stuck_later(self, call):
         calls.append(call)
         return run(self, never if len(calls) == 90 else call)
 
-    monkeypatch.setattr(Guard, "run", stuck_later)
+    monkeypatch.setattr(TimedWorker, "run", stuck_later)
     with caplog.at_level(logging.INFO):
         assert 1 <= len(frames(clip)) < 60
     assert "cannot be read beyond" in caplog.text
 
 
-def test_what_is_pulled_comes_in_order_and_so_does_what_is_raised(clip):
+def test_what_is_iterated_comes_in_order_and_so_does_what_is_raised(clip):
     def items():
         yield from range(1000)
         raise ZeroDivisionError
 
     for source in (clip, io.BytesIO()):
-        watched, given = Guard(source, "clip"), []
+        watched, given = TimedWorker(parse_source(source)), []
         with pytest.raises(ZeroDivisionError):
-            given.extend(watched.pulled(items()))
+            given.extend(watched.iterate(items()))
         assert given == list(range(1000))
-        assert list(watched.pulled(iter(()))) == []
+        assert list(watched.iterate(iter(()))) == []
         watched.close(lambda: None)
 
 
 def test_a_pipe_is_pulled_no_further_than_is_asked():
     pulled = []
-    watched = Guard(io.BytesIO(), "standard input")
-    assert next(watched.pulled(pulled.append(k) or k for k in range(10))) == 0
+    watched = TimedWorker(parse_source(io.BytesIO()))
+    assert next(watched.iterate(pulled.append(k) or k for k in range(10))) == 0
     assert pulled == [0]
     watched.close(lambda: None)
 
@@ -220,18 +227,17 @@ def stuck(monkeypatch, impatient, never):
 
 
 def listen_in(path):
-    picture = textured(16, 16)
-    with Soundtrack(path) as sound:
-        return list(sound.among(Frame(picture, k, k, Fraction(1, 5), 1) for k in range(5)))
+    with Soundtrack(path) as audio:
+        return [packet for k in (*range(6), None) for packet in audio.until(k and Fraction(k, 5))]
 
 
-@pytest.mark.parametrize("read", [hear, listen_in])
+@pytest.mark.parametrize("read", [analyze, listen_in])
 @pytest.mark.parametrize("most", [None, 0, 7])
 def test_a_sound_that_stops_is_one_line(tmp_path, stuck, read, most):
     path = make_clip(tmp_path / "a.mp4", rate=Fraction(5), sound="aac")
     read(path)
     stuck(most)
-    with pytest.raises(InputError, match=r"a\.mp4 is read no further.*copy it again") as error:
+    with pytest.raises(InputError, match=r"no data from .*a\.mp4 for .*copy it again") as error:
         read(path)
     assert len(str(error.value).splitlines()) == 1
     assert str(error.value).startswith("audio: ") == (read is listen_in)
@@ -242,8 +248,8 @@ def test_what_came_of_a_sound_that_stops_is_given(tmp_path, stuck):
     whole = listen_in(path)
     stuck(12)
     given = []
-    with Soundtrack(path) as sound, pytest.raises(InputError):
-        given.extend(sound.until(None, Fraction(0)))
+    with Soundtrack(path) as audio, pytest.raises(InputError):
+        given.extend(audio.until(None))
     assert 0 < len(given) < len(whole)
 
 
@@ -257,7 +263,7 @@ def test_what_came_of_a_sound_that_stops_is_given(tmp_path, stuck):
 )
 def test_a_sound_that_breaks_ends_there_with_a_line(tmp_path, monkeypatch, caplog, error, said):
     path = make_clip(tmp_path / "a.mp4", rate=Fraction(5), sound="aac")
-    whole, heard = listen_in(path), hear(path).envelopes["all"]
+    whole, heard = listen_in(path), analyze(path).bands["all"]
     av_open = container.av_open
 
     def give_up():
@@ -266,7 +272,7 @@ def test_a_sound_that_breaks_ends_there_with_a_line(tmp_path, monkeypatch, caplo
     monkeypatch.setattr(container, "av_open", lambda *args: Stuck(av_open(*args), 12, give_up))
     with caplog.at_level(logging.INFO, "vidream"):
         assert 5 <= len(listen_in(path)) < len(whole)
-        assert 0 < len(hear(path).envelopes["all"]) < len(heard)
+        assert 0 < len(analyze(path).bands["all"]) < len(heard)
     assert caplog.text.count(said or "breaks off") == (2 if said else 0)
 
 
@@ -283,14 +289,14 @@ def test_a_sound_among_pictures_is_read_on_while_they_pass(tmp_path, monkeypatch
                 if not streams or packet.stream in streams:
                     yield packet
 
-    heard = hear(path).envelopes["all"]
+    heard = analyze(path).bands["all"]
     monkeypatch.setattr(container, "av_open", lambda *args: Slow(av_open(*args), None, None))
-    assert np.array_equal(hear(path).envelopes["all"], heard)
+    assert np.array_equal(analyze(path).bands["all"], heard)
 
 
 def test_a_comment_that_never_comes_is_one_line(clip, stuck):
     stuck()
-    with pytest.raises(InputError, match="read no further") as error:
+    with pytest.raises(InputError, match="timed out: no data from") as error:
         read_comment(clip)
     assert len(str(error.value).splitlines()) == 1
 
@@ -332,7 +338,7 @@ def test_sound_that_no_picture_comes_with_is_not_kept_for_ever(tmp_path, monkeyp
         out.mux(video.encode(late))
         out.mux(video.encode(None))
     assert len(frames(path)) == 1
-    monkeypatch.setattr(guard, "_SOUND", 2**18)
+    monkeypatch.setattr(TimedWorker, "limits", ReadLimits(audio_before_video=2**18))
     with pytest.raises(InputError, match="no picture in its first"):
         frames(path)
 
@@ -342,9 +348,9 @@ def test_sound_that_no_picture_comes_with_is_not_kept_for_ever(tmp_path, monkeyp
 
 def test_frames_that_no_memory_is_there_for_are_refused():
     check_frames(1920, 1080, 2**30)
-    with pytest.raises(DeviceError, match="--max-side") as error:
+    with pytest.raises(DeviceError, match="`max_side`") as error:
         check_frames(8192, 8192, 2**30)
-    side = int(str(error.value).split("--max-side ")[1].split()[0])
+    side = int(str(error.value).split("`max_side` to ")[1].split()[0])
     check_frames(side, side, 2**30)
 
 
@@ -353,7 +359,7 @@ def test_a_small_file_of_huge_frames_is_one_line(tmp_path):
     huge = Image.new("P", (3000, 3000))
     huge.save(path, save_all=True, append_images=[Image.new("P", (3000, 3000), 1)])
     assert path.stat().st_size < 100_000
-    with pytest.raises(DeviceError, match="--max-side"):
+    with pytest.raises(DeviceError, match="`max_side`"):
         dream_video(path, tmp_path / "out.mp4", NONE.updated(memory="512M"))
     assert leftovers(tmp_path, "bomb.gif") == []
     assert dream_video(path, tmp_path / "o.mp4", NONE.updated(memory="512M", max_side=64)) == 2

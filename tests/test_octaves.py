@@ -7,15 +7,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.dreamer import octaves
-from vidream.images import resize
+from vidream.core.images import resize
+from vidream.dream.ascent import normalize
+from vidream.dream.octaves import octave_sizes
 
 sides = st.integers(1, 300)
 
 
 @given(sides, sides, st.integers(1, 8), st.floats(1.05, 3), st.integers(1, 90))
 def test_octaves_grow_to_the_frame_and_never_under_the_minimum(height, width, count, scale, least):
-    sizes = octaves.octave_sizes((height, width), count, scale, least)
+    sizes = octave_sizes((height, width), count, scale, least)
     assert 1 <= len(sizes) <= count
     assert all(min(size) >= least for size in sizes)
     assert sizes == sorted(sizes)
@@ -27,9 +28,9 @@ def test_octaves_grow_to_the_frame_and_never_under_the_minimum(height, width, co
 
 def test_normalisation():
     gradient = torch.randn(1, 3, 20, 20) * 1e-4
-    assert octaves.normalize(gradient, "mean").abs().mean() == pytest.approx(1, rel=1e-3)
-    assert octaves.normalize(gradient, "std").std() == pytest.approx(1, rel=1e-3)
-    assert torch.equal(octaves.normalize(torch.zeros(1, 3, 4, 4), "mean"), torch.zeros(1, 3, 4, 4))
+    assert normalize(gradient, "mean").abs().mean() == pytest.approx(1, rel=1e-3)
+    assert normalize(gradient, "std").std() == pytest.approx(1, rel=1e-3)
+    assert torch.equal(normalize(torch.zeros(1, 3, 4, 4), "mean"), torch.zeros(1, 3, 4, 4))
 
 
 def test_resize_keeps_a_flat_image_and_the_same_size():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import av
@@ -12,28 +11,29 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 from conftest import textured
+from effect_runs import EffectRun, flicker, makes_each_on_its_own
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from panning import flicker, makes_each_on_its_own, shown
 from PIL import Image
 
-from vidream import DreamSettings, ExampleSettings, LayerTerm, Settings
+from vidream import ExampleSettings, LayerTerm, Settings
 from vidream.cli import cli
-from vidream.effects import hypercolumns, pixelnn
-from vidream.effects.examples import CELL, Look, as_keys, as_query, find_pictures, scaled
+from vidream.cli.command_line import command_line
+from vidream.core.effect import Resources
+from vidream.core.errors import DeviceError, InputError, SettingsError
+from vidream.core.images import to_picture, to_tensor
+from vidream.core.memory import MemoryBudget
+from vidream.effects.examples import CELL, PixelFeatures, as_keys, as_query, find_pictures, scaled
 from vidream.effects.hypercolumns import Hypercolumns
-from vidream.effects.nearest import Field, block_means, match
-from vidream.effects.pixelnn import LAYERS, PixelNN
-from vidream.errors import DeviceError, InputError, SettingsError
-from vidream.frames import to_picture, to_tensor
-from vidream.networks import load_network
-from vidream.processors import load_processor
-from vidream.record import Record
-from vidream.temporal import Start
+from vidream.effects.nearest import FeatureGrid, Search, block_means, match
+from vidream.effects.pixelnn import LAYERS, PixelNN, PixelNNPolicy
+from vidream.effects.registry import load_effect
+from vidream.media.places import parse_source
+from vidream.networks.network import load_network
+from vidream.render.record import Record
 
-FULL = DreamSettings(precision="float32", device="cpu")
-ALONE = replace(FULL, coherence=0)
-ROOM = 2**22
+FULL = Settings().updated(effect="pixelnn", precision="float32", device="cpu")
+AMPLE = 2**22  # bytes
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,11 @@ def save(path, picture):
 
 @pytest.fixture
 def effect(network, folder):
-    def make(dream=FULL, **examples):
-        examples = {"examples": (str(folder),), **examples}
-        return PixelNN(dream, ExampleSettings(**examples), network=network)
+    def make(budget=None, policy=PixelNNPolicy(), **values):  # noqa: B008
+        settings = FULL.updated(**{"examples": (str(folder),), **values})
+        memory = None if budget is None else MemoryBudget(None, torch.device("cpu"), budget)
+        effect = PixelNN(settings, Resources(memory=memory), network=network, policy=policy)
+        return EffectRun(effect, settings)
 
     return make
 
@@ -73,8 +75,8 @@ def frame(height=48, width=64, seed=0):
     return to_tensor(textured(height, width, seed))
 
 
-def plain(effect, image):
-    return effect.process(Start(image), image, 0)[0]
+def plain(run, image):
+    return run.step(image)[0]
 
 
 # Nearest neighbours
@@ -83,18 +85,18 @@ def plain(effect, image):
 def a_field(size, seed, depth=5):
     random = torch.Generator().manual_seed(seed)
     pixels = F.normalize(torch.randn(*size, depth, generator=random), dim=-1)
-    return Field(pixels, block_means(pixels, CELL))
+    return FeatureGrid(pixels, block_means(pixels, CELL))
 
 
 sides = st.tuples(st.integers(1, 19), st.integers(1, 19))
 
 
 @settings(max_examples=30)
-@given(sides, st.lists(sides, min_size=1, max_size=3), st.sampled_from([1, 3000, ROOM]))
-def test_where_all_is_looked_at_it_is_brute_force(size, others, room):
+@given(sides, st.lists(sides, min_size=1, max_size=3), st.sampled_from([1, 3000, AMPLE]))
+def test_where_all_is_searched_it_is_brute_force(size, others, max_bytes):
     wanted = a_field(size, 0)
     examples = [a_field(other, k + 1) for k, other in enumerate(others)]
-    found = match(wanted, examples, cell=CELL, places=len(others), reach=19, room=room)
+    found = match(wanted, examples, Search(CELL, len(others), 19, max_bytes))
     everything = np.concatenate([e.pixels.numpy().reshape(-1, 5) for e in examples])
     places = [(k, y, x) for k, (h, w) in enumerate(others) for y in range(h) for x in range(w)]
     for y in range(size[0]):
@@ -119,7 +121,7 @@ def test_each_block_is_searched_around_the_blocks_most_like_it(size, others, rea
     """The same in loops: best block of each example, the best examples, a window around each."""
     wanted = a_field(size, 7)
     examples = [a_field(other, k + 20) for k, other in enumerate(others)]
-    found = match(wanted, examples, cell=CELL, places=places, reach=reach, room=ROOM)
+    found = match(wanted, examples, Search(CELL, places, reach, AMPLE))
     for (top, left), mean in zip(*means(wanted.pixels.numpy()), strict=True):
         best = []
         for k, example in enumerate(examples):
@@ -145,9 +147,9 @@ def test_each_block_is_searched_around_the_blocks_most_like_it(size, others, rea
 
 def test_a_colour_that_is_wanted_takes_its_squared_distance_off():
     columns, colors = torch.randn(6, 7, 4), torch.rand(6, 7, 3)
-    other = Look(torch.randn(6, 7, 4), torch.rand(6, 7, 3))
+    other = PixelFeatures(torch.randn(6, 7, 4), torch.rand(6, 7, 3))
     weight = torch.rand(6, 7, 1) * 5
-    query = as_query(Look(columns, torch.rand(6, 7, 3)), colors, weight)
+    query = as_query(PixelFeatures(columns, torch.rand(6, 7, 3)), colors, weight)
     given = (query.pixels * as_keys(other).pixels).sum(-1)
     alike = (columns * other.columns).sum(-1)
     apart = (colors - other.colors).square().sum(-1)
@@ -164,11 +166,10 @@ def test_a_colour_that_is_wanted_takes_its_squared_distance_off():
     ("layer", "stride", "middle"),
     [("Conv2d_1a_3x3", 2, 1.5), ("Conv2d_2b_3x3", 2, 3.5), ("Mixed_5b", 8, 13.5)],
 )
-def test_hypercolumns_are_compared_by_their_cosines(layer, stride, middle, monkeypatch):
+def test_hypercolumns_are_compared_by_their_cosines(layer, stride, middle):
     """The same with NumPy: bilinear between the middles of cells, in all channels."""
-    monkeypatch.setattr("vidream.effects.hypercolumns._DIRECTIONS", 512)
     network = load_network("inception", [layer])
-    columns = Hypercolumns(network, [LayerTerm(layer, 0.5)])
+    columns = Hypercolumns(network, [LayerTerm(layer, 0.5)], components=512)
     images = [frame(64, 80, k) for k in range(2)]
     columns.learn(images)
     maps = [network.activations(F.pad(i, (32,) * 4, "reflect"))[layer][0] for i in images]
@@ -185,17 +186,17 @@ def test_hypercolumns_are_compared_by_their_cosines(layer, stride, middle, monke
         assert abs(float(given) - 0.5 * cosine) < 1e-4
 
 
-def test_a_few_directions_tell_nearly_as_much_as_all_channels(network, monkeypatch):
+def test_a_few_components_hold_nearly_as_much_as_all_channels(network):
     images = [frame(64, 80, k) for k in range(2)]
+    terms = [LayerTerm(layer) for layer in LAYERS["inception"]]
 
-    def products(directions):
-        monkeypatch.setattr("vidream.effects.hypercolumns._DIRECTIONS", directions)
-        columns = Hypercolumns(network, [LayerTerm(layer) for layer in LAYERS["inception"]])
+    def products(*components):
+        columns = Hypercolumns(network, terms, *components)
         columns.learn(images)
         one, two = (columns.of(image).flatten(0, 1)[::7] for image in images)
         return (one @ two.T).flatten()
 
-    few, full = products(hypercolumns._DIRECTIONS), products(512)
+    few, full = products(), products(512)
     assert torch.corrcoef(torch.stack((few, full)))[0, 1] > 0.98
 
 
@@ -263,37 +264,32 @@ def test_every_pixel_is_a_pixel_of_an_example(effect, folder, tmp_path):
         assert {tuple(map(int, c)) for c in given.reshape(-1, 3)} <= set(flat)
 
 
-def test_memory_changes_nothing_as_long_as_it_is_enough(effect, monkeypatch):
-    anyhow = plain(effect(), frame())
-    monkeypatch.setattr(pixelnn, "_LEAST_ROOM", 1)
-    monkeypatch.setattr(pixelnn, "budget", lambda *_: 2**27)
-    monkeypatch.setattr(pixelnn, "_MOST_ROOM", 2**14)
-    assert torch.equal(plain(effect(), frame()), anyhow)
+def test_memory_changes_nothing_as_long_as_it_is_enough(effect):
+    policy = PixelNNPolicy(min_search_bytes=1, max_search_bytes=2**14)
+    small = effect(budget=2**27, policy=policy)
+    assert torch.equal(plain(small, frame()), plain(effect(), frame()))
 
 
-def test_with_little_memory_frames_are_compared_smaller(effect, monkeypatch, caplog):
-    monkeypatch.setattr(pixelnn, "budget", lambda *_: 2**24)
-    monkeypatch.setattr(pixelnn, "_BYTES", 2**12)
-    painter = effect(example_size=16)
-    assert plain(painter, frame(64, 96)).shape == (1, 3, 64, 96)
+def test_with_little_memory_frames_are_compared_smaller(effect, caplog):
+    run = effect(budget=2**24, example_size=16)
+    assert plain(run, frame(64, 96)).shape == (1, 3, 64, 96)
     assert "39×26" in caplog.text
 
 
-def test_examples_that_do_not_fit_are_one_line(effect, monkeypatch):
-    monkeypatch.setattr(pixelnn, "budget", lambda *_: 2**20)
+def test_examples_that_do_not_fit_are_one_line(effect):
     with pytest.raises(DeviceError, match="give fewer"):
-        plain(effect(), frame())
+        plain(effect(budget=2**20), frame())
 
 
 # Time
 
 
 def test_without_coherence_every_frame_is_composed_on_its_own(effect):
-    assert makes_each_on_its_own(effect(ALONE), ALONE)
+    assert makes_each_on_its_own(effect(coherence=0))
 
 
 def test_what_is_composed_moves_with_the_scene(effect):
-    assert flicker(effect(FULL), FULL) < 0.5 * flicker(effect(ALONE), ALONE)
+    assert flicker(effect()) < 0.5 * flicker(effect(coherence=0))
 
 
 def test_noise_of_the_camera_does_not_flicker(effect):
@@ -303,11 +299,11 @@ def test_noise_of_the_camera_does_not_flicker(effect):
         (still + random.normal(0, 4, still.shape)).clip(0, 255).astype(np.uint8) for _ in range(5)
     ]
 
-    def change(settings):
-        pictures = [picture / 255 for picture in shown(effect(settings), settings, noisy)]
+    def change(run):
+        pictures = [picture / 255 for picture in run.shown(noisy)]
         return np.mean([np.square(a - b).mean() for a, b in pairwise(pictures[1:])])
 
-    assert change(FULL) < 0.5 * change(ALONE)
+    assert change(effect()) < 0.5 * change(effect(coherence=0))
 
 
 # The command
@@ -319,7 +315,7 @@ def run(clip, tmp_path, *options):
 
 
 def test_the_command_composes_a_clip(clip, folder, tmp_path):
-    result = run(clip, tmp_path, "--examples", folder, "--frames", 3, "--match-size", 40)
+    result = run(clip, tmp_path, "--example", folder, "--frames", 3, "--match-size", 40)
     assert result.exit_code == 0, result.output
     with av.open(str(tmp_path / "made.mp4")) as done:
         frames = list(done.decode(video=0))
@@ -334,13 +330,13 @@ def test_what_is_wrong_is_one_line(clip, folder, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     for options, says in [
-        ((), "--examples FOLDER"),
-        (("--examples", tmp_path / "none"), "there is no file"),
-        (("--examples", empty), "holds no PNG"),
-        (("--examples", broken), "half.png is not a picture"),
-        (("--examples", folder, "--network", "alexnet"), "--layer"),
-        (("--examples", folder, "--layer", "Mixed_5b#3"), "whole layers"),
-        (("--examples", folder, "--layer", "Mixed_5x"), "did you mean"),
+        ((), "--example"),
+        (("--example", tmp_path / "none"), "does not exist"),
+        (("--example", empty), "holds no PNG"),
+        (("--example", broken), "half.png is not a picture"),
+        (("--example", folder, "--network", "alexnet"), "--layer"),
+        (("--example", folder, "--layer", "Mixed_5b#3"), "whole layers"),
+        (("--example", folder, "--layer", "Mixed_5x"), "did you mean"),
     ]:
         result = run(clip, tmp_path, *options)
         assert result.exit_code == 1, result.output
@@ -350,22 +346,22 @@ def test_what_is_wrong_is_one_line(clip, folder, tmp_path):
 
 
 def test_examples_without_their_effect_are_a_usage_error(clip, folder, tmp_path):
-    arguments = [clip, "-o", str(tmp_path / "d.mp4"), "--examples", str(folder)]
+    arguments = [clip, "-o", str(tmp_path / "d.mp4"), "--example", str(folder)]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2
-    assert "--effect pixelnn" in result.output
+    assert "set --effect to pixelnn" in result.output
 
 
 def test_it_is_found_by_name_and_needs_examples(tmp_path):
-    with pytest.raises(SettingsError, match="--examples"):
-        load_processor("pixelnn", FULL)
-    wanted = Settings().updated(effect="pixelnn", examples=(str(tmp_path),))
+    with pytest.raises(SettingsError, match="`examples`"):
+        load_effect(FULL)
     with pytest.raises(InputError, match="no examples"):
-        load_processor("pixelnn", FULL, examples=wanted.examples)
+        load_effect(FULL.updated(examples=(str(tmp_path),)))
 
 
 def test_a_record_names_the_examples_without_their_folders():
     wanted = Settings().updated(effect="pixelnn", examples=("/a/photos/", "/b/c.jpg"))
-    command = Record.of("clip.mp4", wanted, {}).command("out.mp4")
-    assert "--examples photos --examples c.jpg" in command
+    record = Record.of(parse_source("clip.mp4"), wanted, {})
+    command = command_line("clip.mp4", "out.mp4", record.given())
+    assert "--example photos --example c.jpg" in command
     assert ExampleSettings(examples="photos").examples == ("photos",)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidream import DreamSettings
-from vidream.dreamer.precondition import (
+from vidream.dream.precondition import (
     LEVELS,
     band_weights,
     color_matrix,

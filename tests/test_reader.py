@@ -14,18 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from media import COLOURS, bars, make_clip, middles, sound_packets, video_times
 
-from vidream.errors import InputError
-from vidream.frames import Frame
-from vidream.media import AudioPacket, fit
-from vidream.reader import open_reader
-from vidream.settings import ReadSettings
+from vidream.core.errors import InputError
+from vidream.core.settings import ReadSettings
+from vidream.media.info import fit
+from vidream.media.reader import open_reader
+from vidream.media.timeouts import ReadLimits, TimedWorker
 
 
 def read(source, **settings):
     with open_reader(source, ReadSettings(**settings)) as reader:
-        items = list(reader)
-    frames = [i for i in items if isinstance(i, Frame)]
-    return reader.info, frames, [i for i in items if isinstance(i, AudioPacket)]
+        audio = reader.audio
+        return reader.info, list(reader), list(audio.until(None))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +171,7 @@ def test_what_cannot_be_read(tmp_path, long_clip):
         out.mux(track.encode(frame))
         out.mux(track.encode(None))
     for name, says in [
-        ("none.mp4", "no file"),
+        ("none.mp4", "does not exist"),
         (".", "folder"),
         ("empty.mp4", "empty"),
         ("text.mp4", "not a video"),
@@ -218,3 +217,15 @@ def test_a_damaged_middle_is_passed_over(tmp_path):
     data[middle : middle + 300] = bytes(300)
     (tmp_path / "damaged.mkv").write_bytes(data)
     assert 15 <= len(read(tmp_path / "damaged.mkv")[1]) <= 30
+
+
+def test_sound_of_a_stream_does_not_fill_the_memory(long_clip, monkeypatch, caplog):
+    whole = read(long_clip)[2]
+    limit = sum(packet.packet.size for packet in whole[:4])
+    monkeypatch.setattr(TimedWorker, "limits", ReadLimits(audio_between_frames=limit))
+    with Path(long_clip).open("rb") as stream:
+        _, frames, heard = read(stream)  # which takes all frames first
+    assert len(frames) == 50
+    assert [bytes(p.packet) for p in heard][:4] == [bytes(p.packet) for p in whole[:4]]
+    assert sum(p.packet.size for p in heard) <= limit
+    assert caplog.text.count("of sound without a frame: lost") == 1

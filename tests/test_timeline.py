@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
@@ -13,40 +13,47 @@ from click.testing import CliRunner
 from conftest import textured
 from media import make_clip
 from PIL import Image
-from test_sound import RATE, burst, write_sound
+from test_audio import RATE, burst, write_sound
 
-from vidream import DreamSettings, Frame, Settings, dream_frames, dream_video, film_frames
+from vidream import Frame, Resources, Settings, dream_frames, dream_video
+from vidream.animate.animation import Animation
 from vidream.cli import cli
-from vidream.effects.none import PassThrough
-from vidream.errors import InputError, SettingsError
-from vidream.films import plan_film
-from vidream.finish.finish import strengthened
-from vidream.frames import to_tensor
-from vidream.processors import DreamProcessor, check_tunable
-from vidream.settings import CHANGEABLE, option_of
-from vidream.timeline import Clock, Timeline, open_timeline, peaked
+from vidream.core.errors import InputError, SettingsError
+from vidream.core.images import to_tensor
+from vidream.core.settings import OVER_TIME
+from vidream.effects.dream import DreamEffect
+from vidream.effects.passthrough import PassThrough
+from vidream.effects.registry import check_over_time
+from vidream.postprocess.postprocess import blend
+from vidream.render.setup import make_session
+from vidream.timeline.timeline import Clock, Timeline, at_peak, open_timeline
 
-QUICK = {"octaves": 1, "steps": 2, "carried_steps": 1, "weak_steps": 0, "precision": "float32"}
+QUICK = {"octaves": 1, "steps": 2, "refine_steps": 1, "weak_steps": 0, "precision": "float32"}
 
 
 def changed(*keys, **values):
-    return Settings().updated(key=keys, **values)
+    return Settings().updated(keys=keys, **values)
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """A processor that writes down what it is tuned to, and adds a fifth of white."""
+    """An effect that writes down what it is given, and adds a fifth of white."""
 
-    seen: list
+    seen: list = field(default_factory=list)
     recurrent: bool = True
-    now: tuple = ()
+    over_time = frozenset(OVER_TIME)
 
-    def tuned(self, settings, style):
-        return replace(self, now=(settings, style))
+    def step(self, init, frame, context, state):
+        self.seen.append((context.settings, init))
+        return (frame + 0.2).clamp(0, 1), {}
 
-    def process(self, start, source, index):
-        self.seen.append((index, self.now, start))
-        return (source + 0.2).clamp(0, 1), ()
+
+def dreamed(frames, settings, effect=None):
+    return [frame.image for frame, _ in dream_frames(frames, settings, effect=effect or Recorder())]
+
+
+def animation_of(still, settings):
+    return Animation(still, open_timeline(settings))
 
 
 def pan(count, size=(48, 64)):
@@ -62,16 +69,16 @@ def test_each_frame_is_dreamed_by_the_settings_of_its_time():
         for k, (picture, t) in enumerate(zip(pan(4), at, strict=True))
     ]
     settings = changed("step-size: 0=0.01 linear, 1=0.03", "steps: 0=1 linear, 1=11")
-    seen = []
-    list(dream_frames(frames, processor=Recorder(seen), timeline=open_timeline(settings)))
-    dreams = [now[0] for _, now, _ in seen]
+    effect = Recorder()
+    dreamed(frames, settings, effect)
+    dreams = [now.dream for now, _ in effect.seen]
     assert [d.step_size for d in dreams] == pytest.approx([0.01 + 0.02 * float(t) for t in at])
     assert [d.steps for d in dreams] == [1, 1, 4, 11]
 
 
 def test_a_cut_keeps_the_clips_own_time(tmp_path, monkeypatch):
     """A key stays at its moment, whichever part of the clip is rendered."""
-    monkeypatch.setattr("vidream.pipeline.load_processor", lambda *_: Recorder([]))
+    monkeypatch.setattr("vidream.render.setup.load_effect", lambda *_: Recorder())
     flat = [np.full((48, 64, 3), 100, np.uint8)] * 10
     clip = make_clip(tmp_path / "c.mkv", flat, rate=Fraction(10), codec="ffv1")
     settings = changed("strength: 0=0 linear, 0.9=1", codec="ffv1")
@@ -97,43 +104,39 @@ def test_a_clock_tells_the_clips_own_time():
 def test_how_much_is_carried_changes_too():
     flat = [np.full((8, 8, 3), level, np.uint8) for level in (50, 60, 70, 80)]
     frames = [Frame(p, k, k, Fraction(1)) for k, p in enumerate(flat)]
-    seen = []
-    timeline = open_timeline(changed("coherence: 0=0 hold, 2=0.5"))
-    list(dream_frames(frames, processor=Recorder(seen), timeline=timeline))
-    carried = [
-        float((s.image - to_tensor(p)).mean()) for (_, _, s), p in zip(seen, flat, strict=True)
-    ]
+    effect = Recorder()
+    dreamed(frames, changed("coherence: 0=0 hold, 2=0.5"), effect)
+    seen = zip(effect.seen, flat, strict=True)
+    carried = [float((init.image - to_tensor(p)).mean()) for (_, init), p in seen]
     assert carried == pytest.approx([0, 0, 0.1, 0.1], abs=1e-6)
 
 
 def test_strength_is_of_what_is_shown_and_the_carried_dream_stays_whole():
     pictures = pan(5)
     frames = [Frame(p, k, k, Fraction(1)) for k, p in enumerate(pictures)]
-    seen = []
-    timeline = open_timeline(changed("strength: 0=0 linear, 4=2"))
-    shown = [f.image for f, _ in dream_frames(frames, processor=Recorder(seen), timeline=timeline)]
+    effect = Recorder()
+    shown = dreamed(frames, changed("strength: 0=0 linear, 4=2"), effect)
     assert np.array_equal(shown[0], pictures[0])
     for strength, got, picture in zip(np.linspace(0, 2, 5), shown, pictures, strict=True):
         source = picture / 255
         wanted = source + strength * (np.clip(source + 0.2, 0, 1) - source)
         assert np.abs(got / 255 - wanted.clip(0, 1)).max() <= 0.5 / 255 + 1e-6
-    known = [float((1 - start.fresh).mean()) for _, _, start in seen[1:]]
+    known = [float((1 - init.new_mask).mean()) for _, init in effect.seen[1:]]
     assert min(known) > 0.5
 
 
 def test_strength_is_exact_at_nothing_and_at_one():
     dream, source = torch.rand(2, 1, 3, 8, 8)
-    assert torch.equal(strengthened(dream, source, 0), source)
-    assert strengthened(dream, source, 1) is dream
-    assert strengthened(dream, source, 2).amax() <= 1
+    assert torch.equal(blend(dream, source, 0), source)
+    assert blend(dream, source, 1) is dream
+    assert blend(dream, source, 2).amax() <= 1
 
 
 def test_a_frame_shown_twice_is_dreamed_once_and_shown_as_its_time_wants():
     frames = [Frame(textured(48, 64), k, k, Fraction(1)) for k in range(3)]
-    seen = []
-    timeline = open_timeline(changed("strength: 0=0 linear, 2=1"))
-    shown = [f.image for f, _ in dream_frames(frames, processor=Recorder(seen), timeline=timeline)]
-    assert len(seen) == 1
+    effect = Recorder()
+    shown = dreamed(frames, changed("strength: 0=0 linear, 2=1"), effect)
+    assert len(effect.seen) == 1
     assert shown[0].mean() < shown[1].mean() < shown[2].mean()
 
 
@@ -141,9 +144,7 @@ def test_longer_steps_deepen_more(dreamer):
     """The dreamer itself, frame by frame: a step of 0 adds nothing."""
     frames = [Frame(p, k, k, Fraction(1)) for k, p in enumerate(pan(3, (96, 96)))]
     settings = changed("step-size: 0=0 linear, 2=0.02", **QUICK, coherence=0)
-    processor = DreamProcessor(dreamer, holds=False)
-    timeline = open_timeline(settings)
-    shown = [f.image for f, _ in dream_frames(frames, processor=processor, timeline=timeline)]
+    shown = dreamed(frames, settings, DreamEffect(settings, Resources(), dreamer=dreamer))
     added = [np.abs(s.astype(int) - f.image).mean() for s, f in zip(shown, frames, strict=True)]
     assert added[0] == 0
     assert 1.5 < added[2] / added[1] < 2.5
@@ -151,21 +152,21 @@ def test_longer_steps_deepen_more(dreamer):
 
 
 def test_what_is_decided_once_is_decided_by_the_largest_value():
-    settings = peaked(changed("coherence: 0=0, 1=0.7, 2=0", "rotate: 0=0, 1=-2"))
+    settings = at_peak(changed("coherence: 0=0, 1=0.7, 2=0", "rotate: 0=0, 1=-2"))
     assert settings.dream.coherence == 0.7
-    assert settings.film.rotate == -2
-    assert settings.film.zooms
-    assert peaked(Settings()) == Settings()
+    assert settings.animation.rotate == -2
+    assert settings.animation.zooms
+    assert at_peak(Settings()) == Settings()
 
 
-@pytest.mark.parametrize("name", sorted(CHANGEABLE))
+@pytest.mark.parametrize("name", sorted(OVER_TIME))
 def test_every_setting_that_can_change_does(name):
-    most = option_of(CHANGEABLE[name][1]).maximum
+    most = OVER_TIME[name].option.maximum
     first, last = (0.5, 0.75) if most == 1 else (1, 1.2)
     timeline = open_timeline(changed(f"{name}: 0={first} linear, 2={last}"))
     for time, value in ((0, first), (2, last)):
         now = timeline.at(Fraction(time))
-        parts = (now.dream, now.style, now.finish, now.film)
+        parts = (now.dream, now.style, now.postprocess, now.animation)
         (found,) = [getattr(part, name) for part in parts if hasattr(part, name)]
         assert found == (round(value) if isinstance(found, int) else value)
 
@@ -173,23 +174,21 @@ def test_every_setting_that_can_change_does(name):
 def test_a_zoom_that_quickens_and_turns():
     still = textured(64, 64)
     settings = changed("zoom: 0=1 linear, 1=1.1", "rotate: 0=0", fps=10, frames=10)
-    plan = plan_film(still, peaked(settings), open_timeline(settings))
-    zooms = [move.zoom for move in plan.moves]
+    animation, effect = animation_of(still, settings), Recorder()
+    zooms = [transform.zoom for transform in animation.plan.transforms]
     assert zooms == pytest.approx([1 + 0.01 * k for k in range(1, 11)])
-    processor = Recorder([])
-    film = [f.image for f in film_frames(still, settings, processor=processor)]
-    assert len(film) == 10
-    assert [now[0].carry for _, now, _ in processor.seen] == [1.0] * 10
+    assert len(list(animation.frames(effect))) == 10
+    assert [now.dream.coherence for now, _ in effect.seen] == [1.0] * 10
 
 
 def test_a_zoom_that_turns_covers_its_corners_at_every_moment():
     settings = changed("rotate: 0=0 linear, 1=3", fps=10, frames=10)
-    moves = plan_film(textured(64, 96), peaked(settings), open_timeline(settings)).moves
+    moves = animation_of(textured(64, 96), settings).plan.transforms
     assert all(move.zoom > 1 for move in moves)
     assert moves[-1].zoom > moves[0].zoom
     with pytest.raises(SettingsError, match="does not cover"):
         wrong = changed("rotate: 0=0 linear, 1=3", zoom=1.01, fps=10, frames=10)
-        plan_film(textured(64, 96), peaked(wrong), open_timeline(wrong))
+        animation_of(textured(64, 96), wrong)
 
 
 def test_a_changing_loop_ends_where_it_begins():
@@ -198,21 +197,13 @@ def test_a_changing_loop_ends_where_it_begins():
         "zoom: 0=1.02 linear, 2=1.08 linear, 4=1.02", "rotate: 0=0", loop=True, fps=12, duration=4
     )
     still = textured(96, 96)
-    processor = Recorder([])
-
-    class Same:
-        recurrent = False
-
-        def process(self, start, source, index):
-            return start.image, ()
-
-    film = [to_tensor(f.image) for f in film_frames(still, settings, processor=Same())]
-    plan = plan_film(still, peaked(settings), open_timeline(settings))
-    again = plan.moves[-1].move(film[-1])
+    animation = animation_of(still, settings)
+    same = PassThrough(settings, Resources())
+    film = [to_tensor(frame.image) for frame in animation.frames(same)]
+    again = animation.plan.transforms[-1].move(film[-1])
     inner = (..., slice(16, 80), slice(16, 80))
     assert (again - film[0])[inner].abs().mean() < 0.03
     assert (film[30] - film[0])[inner].abs().mean() > 0.05
-    assert not processor.seen
 
 
 def test_the_sound_moves_the_dream(tmp_path):
@@ -222,7 +213,7 @@ def test_the_sound_moves_the_dream(tmp_path):
         audio_reactive=("strength=bass:0..1.5", "keep-edges=treble:0.1..0.9"), audio=sound
     )
     timeline = open_timeline(settings)
-    quiet, loud = (timeline.at(Fraction(t)).finish for t in (0.5, 1.5))
+    quiet, loud = (timeline.at(Fraction(t)).postprocess for t in (0.5, 1.5))
     assert (quiet.strength, quiet.keep_edges) == pytest.approx((0, 0.1), abs=0.01)
     assert (loud.strength, loud.keep_edges) == pytest.approx((1.5, 0.1), abs=0.05)
 
@@ -246,11 +237,9 @@ def test_the_clips_own_sound_is_followed_in_the_file(tmp_path):
         out.mux(track.encode(None))
     settings = Settings().updated(audio_reactive=("strength=bass:0..1",), start=0.5)
     timeline = open_timeline(settings, clip)
-    seen = []
     frames = [Frame(dark, k, k, Fraction(1, 10)) for k in range(25)]  # as a reader gives the cut
-    shown = [
-        f.image.mean() for f, _ in dream_frames(frames, processor=Recorder(seen), timeline=timeline)
-    ]
+    with make_session(timeline, Resources(), effect=Recorder()) as session:
+        shown = [session.push(frame).image.mean() for frame in frames]
     assert max(shown[:4]) < 41
     assert min(shown[7:14]) > 80
     assert shown[-1] < 45
@@ -267,7 +256,7 @@ def decoded(path):
 
 def test_the_command_and_twice_the_same_bytes(tmp_path):
     clip = make_clip(tmp_path / "c.mp4", pan(6, (96, 96)), rate=Fraction(6), sound="aac")
-    quick = ["--octaves", 1, "--steps", 1, "--carried-steps", 1, "--precision", "float32"]
+    quick = ["--octaves", 1, "--steps", 1, "--refine-steps", 1, "--precision", "float32"]
     for name in ("a.mkv", "b.mkv"):
         done = run(
             clip, "-o", tmp_path / name, *quick, "--codec", "ffv1",
@@ -296,18 +285,18 @@ def test_a_keyed_zoom_makes_a_film_of_a_still(tmp_path):
 @pytest.mark.parametrize(
     ("source", "target", "arguments", "status", "says"),
     [
-        ("c.mp4", "d.mp4", ["--key", "octaves: 0=1"], 2, "can change with time are"),
+        ("c.mp4", "d.mp4", ["--key", "octaves: 0=1"], 2, "can change over time are"),
         ("c.mp4", "d.mp4", ["--key", "strength: 0=7"], 2, "from 0 to 2"),
-        ("c.mp4", "d.mp4", ["--keys", "none.toml"], 2, "cannot read none.toml"),
+        ("c.mp4", "d.mp4", ["--config", "none.toml"], 2, "cannot read none.toml"),
         ("c.mp4", "d.mp4", ["--audio-reactive", "strength=bass"], 1, "has no sound to follow"),
-        ("c.mp4", "d.mp4", ["--audio-reactive", "zoom=bass:1..1.1"], 1, "film of a still"),
+        ("c.mp4", "d.mp4", ["--audio-reactive", "zoom=bass:1..1.1"], 2, "animates a still"),
         ("c.mp4", "d.mp4", ["--audio-reactive", "keep-edges=bass"], 1, "range"),
         ("c.mp4", "d.mp4", ["--effect", "none", "--key", "steps: 0=1"], 1, "none cannot change"),
-        ("a.png", "d.png", ["--key", "strength: 0=1"], 1, "no time"),
-        ("a.png", "d.png", ["--audio", "s.wav"], 1, "a picture has no sound"),
+        ("a.png", "d.png", ["--key", "strength: 0=1"], 2, "no time"),
+        ("a.png", "d.png", ["--audio", "s.wav"], 2, "a picture has no sound"),
         ("c.mp4", "d.mp4", ["--audio", "c.mp4"], 1, "audio: c.mp4 has no sound"),
-        ("c.mp4", "d.mp4", ["--audio", "s.wav"], 1, "audio: there is no file s.wav"),
-        ("a.png", "d.mp4", ["--key", "steps: 0=1"], 1, "film of octaves"),
+        ("c.mp4", "d.mp4", ["--audio", "s.wav"], 1, "audio: s.wav does not exist"),
+        ("a.png", "d.mp4", ["--key", "steps: 0=1"], 1, "animation of octaves"),
         ("a.png", "d.mp4", ["--key", "zoom: 0=1.1", "--strength", "0.5"], 1, "strength"),
         ("a.png", "d.mp4", ["--audio-reactive", "zoom=bass:1..1.1"], 1, "give some with --audio"),
     ],
@@ -326,13 +315,14 @@ def test_what_cannot_be_is_said_in_one_line(
 
 
 def test_what_a_plugin_can_follow():
-    check_tunable(PassThrough(DreamSettings()), "none", frozenset(("strength", "coherence")))
-    with pytest.raises(SettingsError, match="none cannot change step-size"):
-        check_tunable(PassThrough(DreamSettings()), "none", frozenset(("strength", "step_size")))
+    effect = PassThrough(Settings(), Resources())
+    check_over_time(effect, "none", ("strength", "coherence"))
+    with pytest.raises(SettingsError, match="none cannot change `step_size`"):
+        check_over_time(effect, "none", ("strength", "step_size"))
 
 
 @pytest.mark.parametrize("source", ["-", "camera:0"])
 def test_what_is_live_cannot_be_heard_beforehand(source):
-    with pytest.raises(InputError, match="give its sound with --audio"):
+    with pytest.raises(InputError, match="give its sound with `audio`"):
         open_timeline(Settings().updated(audio_reactive=("strength=bass",)), source)
     assert Timeline(Settings()).names == frozenset()

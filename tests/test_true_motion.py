@@ -16,9 +16,9 @@ from media import make_clip
 from vidream import Dreamer, DreamSettings
 from vidream.cli import cli
 from vidream.cli.table import lines
-from vidream.errors import InputError
+from vidream.core.errors import InputError
 from vidream.measure import TrueMotion, measure_clip
-from vidream.measure.true_motion import fetch, oval
+from vidream.measure.true_motion import oval, sample_at
 
 HEIGHT, WIDTH = 60, 80
 SIDE = 200  # of the scene
@@ -164,11 +164,13 @@ def test_an_oval():
     assert torch.allclose(opacity, opacity.flip(0).flip(1), atol=1e-5)
 
 
-def test_fetching_what_lies_on_pixels_gives_them():
+def test_sampling_what_lies_on_pixels_gives_them():
     image = torch.rand(1, 2, 9, 11)
     y, x = np.mgrid[0:9, 0:11].astype(float)
-    assert torch.allclose(fetch(image, np.stack((x, y))), image, atol=1e-5)
-    assert torch.allclose(fetch(image, np.stack((x + 1, y)))[..., :-1], image[..., 1:], atol=1e-5)
+    assert torch.allclose(sample_at(image, np.stack((x, y))), image, atol=1e-5)
+    assert torch.allclose(
+        sample_at(image, np.stack((x + 1, y)))[..., :-1], image[..., 1:], atol=1e-5
+    )
 
 
 # --- in a measurement
@@ -281,7 +283,7 @@ def test_what_is_written_is_read(tmp_path):
     ],
 )
 def test_files_that_are_no_true_motion(tmp_path, content):
-    with pytest.raises(InputError, match=r"true motion: .*clip\.json is no") as caught:
+    with pytest.raises(InputError, match=r"true motion: .*clip\.json is not") as caught:
         TrueMotion.load(written(tmp_path / "clip.json", content))
     assert "\n" not in str(caught.value)
 
@@ -292,7 +294,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match="true motion: cannot read"):
         TrueMotion.load(tmp_path)
     (tmp_path / "latin.json").write_bytes(b"\xff\xfe{")
-    with pytest.raises(InputError, match="is no JSON"):
+    with pytest.raises(InputError, match="is not JSON"):
         TrueMotion.load(tmp_path / "latin.json")
 
 
@@ -307,7 +309,7 @@ def test_maps_that_are_none(tmp_path, flat):
         beside.write_bytes(flat)
     else:
         np.save(beside, flat)
-    with pytest.raises(InputError, match=r"true motion: .*clip\.flat\.npy is no map") as caught:
+    with pytest.raises(InputError, match=r"true motion: .*clip\.flat\.npy is not a map") as caught:
         TrueMotion.load(path)
     assert "\n" not in str(caught.value)
 

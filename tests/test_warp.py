@@ -10,9 +10,16 @@ from conftest import textured
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidream.flow import load_flow
-from vidream.frames import to_tensor
-from vidream.temporal.warp import inside, reliability, resize_flow, soften, to_flow, warp
+from vidream.core.images import to_tensor
+from vidream.temporal.flow import load_flow
+from vidream.temporal.warp import (
+    feather_binary,
+    forward_backward_mask,
+    inside_mask,
+    resize_flow,
+    to_flow,
+    warp,
+)
 
 sides = st.integers(1, 60)
 modes = st.sampled_from(["bicubic", "bilinear"])
@@ -149,18 +156,18 @@ def test_inside_is_where_whole_pixels_come_from(right, down):
     height, width = 21, 26
     x, y = np.arange(width) + right, np.arange(height) + down
     expected = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
-    mask = inside(constant(height, width, right, down))
+    mask = inside_mask(constant(height, width, right, down))
     assert mask.shape == (1, 1, height, width)
     assert np.array_equal(mask[0, 0].numpy(), expected.astype(np.float32))
 
 
 def test_inside_ends_half_a_pixel_beyond_the_border():
-    assert inside(constant(8, 8, 0.49, -0.49)).all()
-    assert not inside(constant(8, 8, 0.51, 0))[..., -1].any()
-    assert not inside(constant(8, 8, 0, -0.51))[..., 0, :].any()
+    assert inside_mask(constant(8, 8, 0.49, -0.49)).all()
+    assert not inside_mask(constant(8, 8, 0.51, 0))[..., -1].any()
+    assert not inside_mask(constant(8, 8, 0, -0.51))[..., 0, :].any()
 
 
-# --- reliability
+# --- the forward-backward mask
 
 
 HEIGHT, WIDTH, TOP, LEFT, SIDE = 64, 96, 22, 30, 20
@@ -183,15 +190,15 @@ def box(top, bottom, left, right):
 def test_what_was_uncovered_is_not_relied_on(step):
     """The square moves; behind it comes to light what the earlier frame does not show."""
     current, earlier = square(LEFT + step, -step), square(LEFT, step)
-    mask = reliability(current, earlier, edges=False)
+    mask = forward_backward_mask(current, earlier, boundaries=False)
     start, end = (LEFT, LEFT + step) if step > 0 else (LEFT + SIDE + step, LEFT + SIDE)
     assert torch.equal(mask, (~box(TOP, TOP + SIDE, start, end)).float())
 
 
 def test_boundaries_of_motion_are_not_relied_on():
     current, earlier = square(LEFT + 5, -5), square(LEFT, 5)
-    mask = reliability(current, earlier)
-    bare = reliability(current, earlier, edges=False)
+    mask = forward_backward_mask(current, earlier)
+    bare = forward_backward_mask(current, earlier, boundaries=False)
     left, right, bottom = LEFT + 5, LEFT + 5 + SIDE, TOP + SIDE
     within = box(TOP + 1, bottom - 1, left + 1, right - 1)
     sides = box(TOP, bottom, left - 1, right + 1) | box(TOP - 1, bottom + 1, left, right)
@@ -205,40 +212,43 @@ def test_boundaries_of_motion_are_not_relied_on():
 def test_a_smooth_motion_has_no_boundaries():
     x = torch.arange(96.0).expand(1, 1, 64, 96)
     flow = torch.cat((2 + x * 0.01, torch.zeros_like(x)), 1)
-    assert reliability(flow, -flow)[..., :90].all()
+    assert forward_backward_mask(flow, -flow)[..., :90].all()
 
 
 @settings(max_examples=40)
 @given(st.integers(-12, 12), st.integers(-12, 12), st.booleans())
-def test_a_pan_is_relied_on_wherever_it_stays_inside(right, down, edges):
+def test_a_pan_is_relied_on_wherever_it_stays_inside(right, down, boundaries):
     flow = constant(40, 50, right, down)
-    assert torch.equal(reliability(flow, -flow, edges=edges), inside(flow))
+    assert torch.equal(forward_backward_mask(flow, -flow, boundaries=boundaries), inside_mask(flow))
 
 
 def test_out_of_frame_is_not_relied_on():
-    mask = reliability(constant(20, 30, 7, 0), constant(20, 30, -7, 0))
+    mask = forward_backward_mask(constant(20, 30, 7, 0), constant(20, 30, -7, 0))
     assert mask[..., :23].all()
     assert not mask[..., 23:].any()
     away = constant(20, 30, 500, -500)
-    assert not reliability(away, -away).any()
+    assert not forward_backward_mask(away, -away).any()
 
 
 def test_half_a_pixel_astray_is_tolerated_and_a_whole_one_is_not():
     still = torch.zeros(1, 2, 16, 16)
-    assert reliability(still, constant(16, 16, 0.5, 0.4)).all()
-    assert not reliability(still, constant(16, 16, 1, 0)).any()
+    assert forward_backward_mask(still, constant(16, 16, 0.5, 0.4)).all()
+    assert not forward_backward_mask(still, constant(16, 16, 1, 0)).any()
 
 
 @settings(max_examples=50)
 @given(sides, sides, st.integers(0, 2**20), st.floats(0, 30), st.booleans())
-def test_reliability_is_no_or_yes_at_every_size(height, width, seed, reach, edges):
+def test_the_mask_is_no_or_yes_at_every_size(height, width, seed, reach, boundaries):
     torch.manual_seed(seed)
     flow, back = torch.randn(2, 1, 2, height, width) * reach
-    mask = reliability(flow, back, edges=edges)
+    mask = forward_backward_mask(flow, back, boundaries=boundaries)
     assert mask.shape == (1, 1, height, width)
     assert ((mask == 0) | (mask == 1)).all()
-    assert (mask <= inside(flow)).all()
-    assert (reliability(flow, back, edges=True) <= reliability(flow, back, edges=False)).all()
+    assert (mask <= inside_mask(flow)).all()
+    assert (
+        forward_backward_mask(flow, back, boundaries=True)
+        <= forward_backward_mask(flow, back, boundaries=False)
+    ).all()
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
@@ -246,12 +256,12 @@ def test_what_is_not_finite_is_not_relied_on(bad):
     still = torch.zeros(1, 2, 12, 12)
     flow = still.clone()
     flow[..., 4, 5] = bad
-    mask = reliability(flow, still, edges=False)
+    mask = forward_backward_mask(flow, still, boundaries=False)
     assert mask[0, 0, 4, 5] == 0
     assert mask.sum() == 12 * 12 - 1
 
 
-# --- soften
+# --- feathering
 
 
 def grown(zeros, radius):
@@ -261,10 +271,10 @@ def grown(zeros, radius):
 
 @settings(max_examples=100)
 @given(sides, sides, st.integers(0, 2**20), st.integers(0, 8), st.sampled_from([0.5, 0.9, 0.99]))
-def test_soften_only_takes_away(height, width, seed, radius, share):
+def test_feathering_only_takes_away(height, width, seed, radius, share):
     torch.manual_seed(seed)
     mask = (torch.rand(1, 1, height, width) < share).float()
-    soft = soften(mask, radius)
+    soft = feather_binary(mask, radius)
     assert soft.shape == mask.shape
     assert soft.min() >= 0
     assert soft.max() <= 1
@@ -274,15 +284,15 @@ def test_soften_only_takes_away(height, width, seed, radius, share):
 
 def test_no_radius_changes_nothing():
     mask = torch.rand(1, 1, 9, 9)
-    assert soften(mask, 0) is mask
+    assert feather_binary(mask, 0) is mask
 
 
 @pytest.mark.parametrize("radius", [1, 3, 6])
 def test_the_ramp_is_even(radius):
     mask = torch.zeros(1, 1, 40, 60)
     mask[..., 20:] = 1
-    row = soften(mask, radius)[0, 0, 17]
-    assert (soften(mask, radius)[0, 0] == row).all()
+    row = feather_binary(mask, radius)[0, 0, 17]
+    assert (feather_binary(mask, radius)[0, 0] == row).all()
     ramp = row[20 : 20 + 2 * radius + 1]
     assert not row[:20].any()
     assert (row[20 + 2 * radius :] == 1).all()
@@ -291,14 +301,14 @@ def test_the_ramp_is_even(radius):
 
 @settings(max_examples=50)
 @given(st.integers(0, 2**20), st.integers(1, 6))
-def test_a_smaller_mask_gives_a_smaller_softened_one(seed, radius):
+def test_a_smaller_mask_gives_a_smaller_feathered_one(seed, radius):
     torch.manual_seed(seed)
     large = torch.rand(1, 1, 30, 33)
     small = large * torch.rand(1, 1, 30, 33)
-    assert (soften(small, radius) <= soften(large, radius) + 1e-6).all()
+    assert (feather_binary(small, radius) <= feather_binary(large, radius) + 1e-6).all()
 
 
 def test_all_and_nothing_stay():
     for value in (0.0, 1.0):
         mask = torch.full((1, 1, 12, 9), value)
-        assert torch.equal(soften(mask, 4), mask)
+        assert torch.equal(feather_binary(mask, 4), mask)

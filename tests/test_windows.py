@@ -1,4 +1,4 @@
-"""Windows lie inside the image, over what lacks most, and join without a border."""
+"""Windows lie inside the image, over the largest deficit, and join without a border."""
 
 from __future__ import annotations
 
@@ -7,39 +7,45 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.dreamer.windows import feather, strips, windows
+from vidream.dream.windows import WindowLimits, feather, strips, windows
 
 SIZE, SIDE, MARGIN = (240, 320), 96, 24
 
 
-def lack_at(top, left, bottom, right, size=SIZE, value=1.0):
-    lack = torch.zeros(1, 1, *size)
-    lack[..., top:bottom, left:right] = value
-    return lack
+def placed(deficit, count, least, size=SIZE):
+    return windows(deficit, size, WindowLimits(SIDE, MARGIN, count, least))
 
 
-def test_a_window_lies_over_what_lacks_with_its_margin_around():
-    (window,) = windows(lack_at(100, 150, 130, 180), SIZE, SIDE, MARGIN, 4, 10)
+def deficit_at(top, left, bottom, right, size=SIZE, value=1.0):
+    deficit = torch.zeros(1, 1, *size)
+    deficit[..., top:bottom, left:right] = value
+    return deficit
+
+
+def test_a_window_lies_over_a_deficit_with_its_margin_around():
+    (window,) = placed(deficit_at(100, 150, 130, 180), 4, 10)
     assert window.size == (SIDE, SIDE)
     assert window.top + MARGIN <= 100 < 130 <= window.top + SIDE - MARGIN
     assert window.left + MARGIN <= 150 < 180 <= window.left + SIDE - MARGIN
 
 
 def test_at_the_images_border_there_is_no_margin():
-    (window,) = windows(lack_at(0, 300, 20, 320), SIZE, SIDE, MARGIN, 4, 10)
+    (window,) = placed(deficit_at(0, 300, 20, 320), 4, 10)
     assert (window.top, window.left) == (0, 320 - SIDE)
     weight = feather(window, SIZE, MARGIN, "cpu")
     assert weight[0, 0, 0, -1] == 1
     assert weight[0, 0, -1, 0] < 0.01
 
 
-def test_the_most_lacking_comes_first_and_little_is_left_alone():
-    lack = lack_at(10, 10, 40, 40) + lack_at(180, 250, 220, 290) + lack_at(10, 280, 13, 283)
-    found = windows(lack, SIZE, SIDE, MARGIN, 4, 50)
+def test_the_largest_deficit_comes_first_and_little_is_left_alone():
+    deficit = (
+        deficit_at(10, 10, 40, 40) + deficit_at(180, 250, 220, 290) + deficit_at(10, 280, 13, 283)
+    )
+    found = placed(deficit, 4, 50)
     assert len(found) == 2
     assert found[0].top > found[1].top
-    assert len(windows(lack, SIZE, SIDE, MARGIN, 1, 50)) == 1
-    assert windows(torch.zeros(1, 1, *SIZE), SIZE, SIDE, MARGIN, 4, 0) == []
+    assert len(placed(deficit, 1, 50)) == 1
+    assert placed(torch.zeros(1, 1, *SIZE), 4, 0) == []
 
 
 @given(
@@ -48,8 +54,8 @@ def test_the_most_lacking_comes_first_and_little_is_left_alone():
     st.integers(0, 6),
 )
 def test_windows_are_inside_of_one_size_and_no_more_than_asked(size, seed, most):
-    lack = torch.rand(1, 1, 7, 9, generator=torch.Generator().manual_seed(seed))
-    found = windows(lack, size, SIDE, MARGIN, most, 1)
+    deficit = torch.rand(1, 1, 7, 9, generator=torch.Generator().manual_seed(seed))
+    found = placed(deficit, most, 1, size)
     assert len(found) <= most
     assert len({(w.top, w.left) for w in found}) == len(found)
     image = torch.zeros(1, 1, *size)
@@ -63,14 +69,14 @@ def test_windows_are_inside_of_one_size_and_no_more_than_asked(size, seed, most)
 
 @pytest.mark.parametrize("size", [(50, 60), (96, 96), (50, 400)])
 def test_a_small_image_is_its_own_window(size):
-    (window, *_) = windows(torch.ones(1, 1, 5, 5), size, SIDE, MARGIN, 9, 1)
+    (window, *_) = placed(torch.ones(1, 1, 5, 5), 9, 1, size)
     assert window.size == (min(size[0], SIDE), min(size[1], SIDE))
     if size[1] <= SIDE:
         assert feather(window, size, MARGIN, "cpu").min() == 1
 
 
 def test_enough_windows_cover_everything():
-    found = windows(torch.ones(1, 1, 30, 40), SIZE, SIDE, MARGIN, 100, 1)
+    found = placed(torch.ones(1, 1, 30, 40), 100, 1)
     total = torch.zeros(1, 1, *SIZE)
     for window in found:
         total[window.of] += feather(window, SIZE, MARGIN, "cpu")

@@ -1,7 +1,7 @@
-"""Turn a video into a DeepDream that holds still on what it grows on.
+"""Turn a video into a DeepDream that stays coherent over time.
 
-``vidream clip.mp4 -o dream.mp4`` on the command line; :func:`dream_video`, :func:`dream_frames`
-and :class:`Dreamer` from Python.
+``vidream clip.mp4 -o dream.mp4`` on the command line; :func:`dream_video`, :func:`open_session`,
+:func:`dream_frames` and :class:`Dreamer` from Python.
 """
 
 from __future__ import annotations
@@ -10,83 +10,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidream.dreamer import Dreamer, OctaveReport
-    from vidream.errors import VidreamError
-    from vidream.films import film_frames
-    from vidream.finish import Finish
-    from vidream.frames import Frame
-    from vidream.loop import dream_frames
-    from vidream.pipeline import dream_video
-    from vidream.presets import preset_settings
-    from vidream.settings import (
+    from vidream.core.effect import Context, Effect, InitImage, Resources, State
+    from vidream.core.errors import VidreamError
+    from vidream.core.frames import Frame
+    from vidream.core.presets import preset_settings
+    from vidream.core.reporting import CancelledError, CancelToken, FrameReport, Reporter
+    from vidream.core.settings import (
+        AnimationSettings,
         ClassTerm,
         DreamSettings,
         ExampleSettings,
-        FilmSettings,
-        FinishSettings,
         LayerTerm,
+        PostprocessSettings,
         ReadSettings,
         Settings,
         StyleSettings,
         StyleTerm,
         WriteSettings,
     )
-    from vidream.writer import FrameReport
-
-__all__ = [
-    "ClassTerm",
-    "DreamSettings",
-    "Dreamer",
-    "ExampleSettings",
-    "FilmSettings",
-    "Finish",
-    "FinishSettings",
-    "Frame",
-    "FrameReport",
-    "LayerTerm",
-    "OctaveReport",
-    "ReadSettings",
-    "Settings",
-    "StyleSettings",
-    "StyleTerm",
-    "VidreamError",
-    "WriteSettings",
-    "dream_frames",
-    "dream_video",
-    "film_frames",
-    "preset_settings",
-]
+    from vidream.dream.dreamer import Dreamer, OctaveReport
+    from vidream.render.job import Job
+    from vidream.render.loop import Session
+    from vidream.render.run import dream_video, run
+    from vidream.render.setup import dream_frames, open_session
 
 _HOMES = {
-    "ClassTerm": "settings",
-    "DreamSettings": "settings",
-    "Dreamer": "dreamer",
-    "ExampleSettings": "settings",
-    "FilmSettings": "settings",
-    "Finish": "finish",
-    "FinishSettings": "settings",
-    "Frame": "frames",
-    "FrameReport": "writer",
-    "LayerTerm": "settings",
-    "OctaveReport": "dreamer",
-    "ReadSettings": "settings",
-    "Settings": "settings",
-    "StyleSettings": "settings",
-    "StyleTerm": "settings",
-    "VidreamError": "errors",
-    "WriteSettings": "settings",
-    "dream_frames": "pipeline",
-    "dream_video": "pipeline",
-    "film_frames": "films",
-    "preset_settings": "presets",
+    "core.effect": ("Context", "Effect", "InitImage", "Resources", "State"),
+    "core.errors": ("VidreamError",),
+    "core.frames": ("Frame",),
+    "core.presets": ("preset_settings",),
+    "core.reporting": ("CancelToken", "CancelledError", "FrameReport", "Reporter"),
+    "core.settings": (
+        *("AnimationSettings", "ClassTerm", "DreamSettings", "ExampleSettings", "LayerTerm"),
+        *("PostprocessSettings", "ReadSettings", "Settings", "StyleSettings", "StyleTerm"),
+        "WriteSettings",
+    ),
+    "dream.dreamer": ("Dreamer", "OctaveReport"),
+    "render.job": ("Job",),
+    "render.loop": ("Session",),
+    "render.run": ("dream_video", "run"),
+    "render.setup": ("dream_frames", "open_session"),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for: PyTorch takes a second, which ``vidream --help`` need not."""
-    if name not in _HOMES:
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"vidream.{_HOMES[name]}"), name)
+    return getattr(import_module(f"vidream.{_HOME_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

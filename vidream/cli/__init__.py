@@ -9,29 +9,39 @@ import os
 import sys
 
 import click
-from click_default_group import DefaultGroup
 
 from vidream.cli.dream import dream
 from vidream.cli.info import info
+from vidream.cli.lists import list_names
 from vidream.cli.measure import measure
-from vidream.cli.terminal import Progress as _Progress
+from vidream.cli.octaves import octaves
+from vidream.cli.zoom import zoom
 
-__all__ = ["_Progress", "cli", "dream", "info", "main", "measure"]
+__all__ = ["cli", "main"]
 
 
-@click.group(cls=DefaultGroup, default="dream", default_if_no_args=True, add_help_option=False)
+class _DefaultGroup(click.Group):
+    """Takes arguments that begin with no command for those of ``dream``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Name the command that is meant."""
+        return super().parse_args(
+            ctx, args if args and args[0] in self.commands else ["dream", *args]
+        )
+
+
+@click.group(cls=_DefaultGroup, add_help_option=False)
 def cli() -> None:
-    """Turn a video into a DeepDream that holds still on what it grows on."""
+    """Turn a video into a temporally coherent DeepDream."""
 
 
-cli.add_command(dream)
-cli.add_command(measure)
-cli.add_command(info)
+for _command in (dream, zoom, octaves, measure, info, list_names):
+    cli.add_command(_command)
 
 
 def main() -> None:
     """Run the command."""
-    _share_the_processor()
+    _limit_spinning()
     try:
         cli()
     except BrokenPipeError:
@@ -40,12 +50,12 @@ def main() -> None:
         sys.exit(1)
 
 
-def _share_the_processor() -> None:
-    """Let PyTorch's threads sleep soon when they wait for each other, unless the user says how.
+def _limit_spinning() -> None:
+    """Let PyTorch's threads sleep soon when they wait for each other, unless the user decides.
 
-    Left to itself the GNU OpenMP library lets them spin, for ever as good as: two renders at once
-    then take not twice but dozens of times as long. Spinning a little costs an idle machine a
-    twelfth of the time. It is read when PyTorch is imported, which is later.
+    By default those of the GNU OpenMP library spin, as good as for ever: two renders at once then
+    take not twice but dozens of times as long. Spinning a little costs an idle machine a twelfth
+    of the time. It is read when PyTorch is imported, which is later.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -10,39 +10,55 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidream.cli.options import GroupedCommand, unset
+from vidream.cli.command_line import command_line
+from vidream.cli.config import write_config
+from vidream.cli.options import Command, Option, unset
 from vidream.cli.terminal import fail
-from vidream.errors import InputError, SettingsError, VidreamError
+from vidream.core.errors import InputError, SettingsError, VidreamError
+from vidream.core.settings import Settings
+from vidream.media.places import PICTURES, check_source, parse_source
 
 if TYPE_CHECKING:
-    from vidream.record import Record
+    from vidream.render.record import Record
 
 
-@click.command(cls=GroupedCommand, usage="info DREAM [OPTIONS]", no_args_is_help=True)
+@click.command(cls=Command, usage="info DREAM [OPTIONS]", no_args_is_help=True)
 @click.argument("dream", metavar="DREAM")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(dream: str, as_json: bool) -> None:
-    """Say how a DREAM was made: its settings, its weights, and the command that makes it again.
+@click.option("--json", "form", flag_value="json", cls=Option, help="Print JSON.")
+@click.option(
+    "--toml", "form", flag_value="toml", cls=Option, help="Print a file for vidream --config."
+)
+def info(dream: str, form: str | None) -> None:
+    """Show how a DREAM was made: settings, weights, and the command that makes it again.
 
-    Of files the names are known, and not the folders. A clip that is itself named info is dreamed
-    as ./info.
+    Files are named without their folders.
     """
     try:
-        record, command = _find(dream)
+        record = _find(dream)
+        settings = _settings(record)
+        if form == "toml":
+            if settings is None:
+                raise SettingsError(f"only vidream {record.version} can make {dream} again")
+            click.echo(f"# made by vidream {record.version} of {_printable(record.source)}")
+            click.echo(write_config(settings), nl=False)
+            return
     except VidreamError as error:
         fail(error)
-    if as_json:
-        content = record.as_dict() | {"command": command}
-        click.echo(json.dumps(content, indent=2, sort_keys=True))
+    command = None
+    if settings is not None:
+        command = command_line(record.source, _target(dream, record), settings)
+    if form == "json":
+        click.echo(json.dumps(record.as_dict() | {"command": command}, indent=2, sort_keys=True))
     else:
         click.echo("\n".join(_printable(line) for line in _lines(dream, record, command)))
 
 
-def _find(dream: str) -> tuple[Record, str | None]:
-    """Give the record of a file, and its command; None if it cannot be told any more."""
-    # They bring PyTorch, which is slow to import.
-    from vidream.inscriptions import read_comment  # noqa: PLC0415
-    from vidream.record import Record  # noqa: PLC0415
+def _find(dream: str) -> Record:
+    """Return the record of a file."""
+    check_source(parse_source(dream))
+    # They bring PyAV, which takes its time.
+    from vidream.media.metadata import read_comment  # noqa: PLC0415
+    from vidream.render.record import Record  # noqa: PLC0415
 
     record = Record.find(read_comment(dream))
     if record is None:
@@ -50,20 +66,23 @@ def _find(dream: str) -> tuple[Record, str | None]:
             f"{dream} does not say how it was made: vidream did not make it, or another program "
             "has written it since"
         )
+    return record
+
+
+def _settings(record: Record) -> Settings | None:
+    """Return what a file was made with; None if this version does not know it."""
     try:
-        return record, record.command(_target(dream, record))
+        return record.given()
     except SettingsError:
-        return record, None
+        return None
 
 
 def _target(dream: str, record: Record) -> str:
-    """Give the target that a file was: of one of many pictures, their pattern."""
-    from vidream.films import is_pictured  # noqa: PLC0415
-    from vidream.stills import is_still  # noqa: PLC0415
-
+    """Return the target that a file was: of one of many pictures, their pattern."""
     path = Path(dream)
     digits = re.search(r"\d+(?=\D*$)", path.name)
-    if digits is None or not is_still(dream) or is_pictured(record.source):
+    still = parse_source(record.source).is_picture
+    if digits is None or still or path.suffix.lower() not in PICTURES:
         return dream
     name = f"{path.name[: digits.start()]}%0{len(digits[0])}d{path.name[digits.end() :]}"
     return str(path.with_name(name))
@@ -86,5 +105,5 @@ def _shown(value: Any) -> str:
 
 
 def _printable(line: str) -> str:
-    """Give a line without what would command a terminal: a file may say anything."""
+    """Return a line without what would command a terminal: a file may say anything."""
     return "".join(c if c.isprintable() else "?" for c in line)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,25 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidream.cli.options import Command, Grouped, GroupedCommand, option_for, unset, with_options
+from vidream.cli.command_line import usual_preset
+from vidream.cli.options import QUIET, VERBOSE, Command, Option, given_values, in_words, option_for
 from vidream.cli.table import lines
-from vidream.cli.terminal import Progress, fail, messages, status
-from vidream.errors import SettingsError, VidreamError
-from vidream.presets import CLASS, DEFAULT, PRESETS, preset_settings
-from vidream.settings import DreamSettings, ReadSettings, Settings, StyleSettings
+from vidream.cli.terminal import ProgressBar, fail, messages, say
+from vidream.core.errors import SettingsError, VidreamError
+from vidream.core.presets import DEFAULT, PRESETS, preset_settings
+from vidream.core.settings import Settings
+from vidream.media.places import check_source, parse_source
 
 if TYPE_CHECKING:
-    import torch
-
-    from vidream.measure import Recogniser, Report
+    from vidream.dream.dreamer import Dreamer
+    from vidream.measure import ClipPair, Recogniser, Report
 
 _MADE = "What the dream was made with"
-_CUT = ("start", "end", "duration", "frames", "fps")
 _OBJECTIVE = (
-    *("network", "layers", "objective", "classes", "guide", "guide_by"),
-    *("weights", "device"),
+    *("network", "layers", "objective", "classes", "guide", "guide_by", "weights"),
+    *("styles", "style_weight", "style_layers", "style_match", "style_size", "device"),
 )
-_STYLE = ("styles", "style_weight", "style_layers", "style_match", "style_size")
+_CUT = ("start", "end", "duration", "frames", "fps")
 _SCRATCH = (
     *("content_weight", "content_layers", "total_variation", "until", "anneal"),
     *("octaves", "octave_scale", "steps", "step_size", "jitter"),
@@ -39,168 +40,178 @@ _SCRATCH = (
 )
 
 
-def _some(heading: str, part: type, names: Iterable[str]) -> Callable[[Command], Command]:
-    """Add the options of some settings, in the order of ``names``."""
-    settings = {setting.name: setting for setting in fields(part)}
-    return with_options([option_for(settings[name], heading) for name in names])
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is measured beside what always is, and how it is shown; as the options have it."""
+
+    as_json: bool
+    plot: str | None
+    overwrite: bool
+    scratch_every: int
+    true_motion: str | None
+    classify: str | None
+    classify_every: int
+    quiet: bool
+    verbose: bool
 
 
-@click.command(cls=GroupedCommand, usage="measure SOURCE DREAM [OPTIONS]", no_args_is_help=True)
-@click.argument("source", metavar="SOURCE")
-@click.argument("dream", metavar="DREAM")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every frame's figures.")
-@click.option("--plot", "picture", metavar="FILE.png", help="Draw the figures over time.")
-@click.option("--overwrite", is_flag=True, help="Replace the plot if it is there.")
-@click.option(
-    "--scratch-every", default=0, metavar="N", type=int,
-    help="Also dream every Nth frame from scratch, for evenness; takes as long as dreaming them. "
-    "[default: 0, none]",
-)  # fmt: skip
-@click.option(
-    "--true-motion",
-    "truth",
-    metavar="FILE.json",
-    help="True motion of the clip, where it is known: adds the warping error by it, also of "
-    "untextured regions and of what moves in front.",
+_PARAMS: list[click.Parameter] = [
+    click.Argument(["source"], metavar="SOURCE"),
+    click.Argument(["dream"], metavar="DREAM"),
+    Option(
+        ["--json", "as_json"],
+        group="Measure",
+        is_flag=True,
+        help="Print JSON, with every frame's figures.",
+    ),
+    Option(["--plot"], group="Measure", metavar="FILE.png", help="Plot the figures over time."),
+    Option(["--overwrite"], group="Measure", is_flag=True, help="Replace an existing plot."),
+    Option(
+        ["--scratch-every"],
+        group="Measure",
+        default=0,
+        metavar="N",
+        type=click.IntRange(min=0),
+        help="Dream every Nth frame from scratch too, for evenness. [default: 0, none]",
+    ),
+    Option(
+        ["--true-motion"],
+        group="Measure",
+        metavar="FILE.json",
+        help="True motion of the clip: adds the warping error by it, by region.",
+    ),
+    Option(
+        ["--classify"],
+        group="Measure",
+        metavar="GROUP",
+        help="Recognisability by an independent classifier: animals, birds, dogs, cats, insects, "
+        "fish, reptiles, flowers, buildings, … or classes and ranges of their numbers, separated "
+        "by commas. Needs vidream[classes].",
+    ),
+    Option(
+        ["--classify-every"],
+        group="Measure",
+        default=0,
+        metavar="N",
+        type=click.IntRange(min=0),
+        help="Classify every Nth frame. [default: 0, at most 12 in all]",
+    ),
+    QUIET,
+    VERBOSE,
+    Option(
+        ["--preset"],
+        metavar="NAME",
+        group=_MADE,
+        type=click.Choice(list(PRESETS)),
+        help=f"What was dreamed. [default: {DEFAULT}]",
+    ),
+    *(option_for(name, _MADE) for name in _OBJECTIVE),
+    *(option_for(name, "What of the source it was made of") for name in _CUT),
+    *(option_for(name, "Of dreams from scratch") for name in _SCRATCH),
+]
+
+
+@click.command(
+    cls=Command, usage="measure SOURCE DREAM [OPTIONS]", no_args_is_help=True, params=_PARAMS
 )
-@click.option(
-    "--classes",
-    "group",
-    metavar="GROUP",
-    help="Recognisability: what an independent classifier looks for in the result, whatever was "
-    "dreamed (--class): animals, birds, dogs, cats, insects, fish, reptiles, flowers, buildings, … "
-    "or classes and ranges of their numbers, separated by commas. Needs vidream[classes].",
-)
-@click.option(
-    "--classes-every",
-    default=0,
-    metavar="N",
-    type=int,
-    help="The classifier looks at every Nth frame. [default: 0, at most 12 frames in all]",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say what is going on.")
-@click.option(
-    "--preset",
-    type=click.Choice(list(PRESETS)),
-    metavar="NAME",
-    cls=Grouped,
-    heading=_MADE,
-    help="What was dreamed: see vidream --list-presets. "
-    f"With a class: {CLASS}, unless given. [default: {DEFAULT}]",
-)
-@_some(_MADE, DreamSettings, _OBJECTIVE)
-@_some(_MADE, StyleSettings, _STYLE)
-@_some("What of the source it was made of", ReadSettings, _CUT)
-@_some("For dreams from scratch, as it was made", DreamSettings, _SCRATCH)
-def measure(
-    *,
-    source: str,
-    dream: str,
-    as_json: bool,
-    picture: str | None,
-    overwrite: bool,
-    scratch_every: int,
-    truth: str | None,
-    group: str | None,
-    classes_every: int,
-    quiet: bool,
-    verbose: bool,
-    preset: str | None,
-    **options: Any,
-) -> None:
+def measure(source: str, dream: str, preset: str | None, **options: Any) -> None:
     """Measure a DREAM against its SOURCE: does it hold still, is it deep, does it drift.
 
-    The source is scaled to the dream's size and paired with it frame by frame. A low warping error
-    is worth nothing at low strength: compare dreams of like strength. Say how the dream was made,
-    so that strength is that of what was dreamed: of a style alone, one over the style loss.
-
-    A clip that is itself named measure is dreamed as ./measure.
+    The source is scaled to the dream's size, and paired with it frame by frame. A low warping error
+    is worth nothing at low strength: compare dreams of like strength. Give the options that the
+    dream was made with, so that strength is that of what was dreamed.
     """
-    from vidream.films import usual_preset  # noqa: PLC0415  (torch is slow to import)
-
-    for name, every in (("scratch-every", scratch_every), ("classes-every", classes_every)):
-        if every < 0:
-            raise click.UsageError(f"--{name} is a number of frames, or 0")
-    given = {name: value for name, value in options.items() if not unset(value)}
-    if truth is not None and not given.keys().isdisjoint(("start", "fps")):
+    request = _Request(**{field.name: options.pop(field.name) for field in fields(_Request)})
+    given = given_values(options)
+    if request.true_motion is not None and not given.keys().isdisjoint(("start", "fps")):
         raise click.UsageError("--true-motion is that of all frames: leave --start and --fps out")
     try:
-        settings = preset_settings(preset or usual_preset(source, dream, **given), **given)
+        settings = preset_settings(preset or usual_preset(source, dream, given) or DEFAULT, **given)
     except SettingsError as error:
-        raise click.UsageError(str(error)) from error
-    wanted = _Wanted(scratch_every, truth, group, classes_every, picture, overwrite)
-    with messages(quiet, verbose), Progress(hidden=quiet) as progress:
-        try:
-            report = _measure(source, dream, settings, progress, wanted)
-        except VidreamError as error:
-            progress.close()
-            fail(error)
-        except KeyboardInterrupt as stop:
-            progress.close()
-            click.echo("vidream: stopped; a measurement is of the whole clip", err=True)
-            sys.exit(status(stop))
-    if as_json:
+        raise click.UsageError(in_words(error)) from error
+    try:
+        for clip in (source, dream):
+            check_source(parse_source(clip))
+        report = _measure(source, dream, settings, request)
+    except VidreamError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        say("stopped; a measurement is of the whole clip")
+        sys.exit(128 + signal.SIGINT)
+    if request.as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False))
     else:
-        click.echo("\n".join(lines(report.summary, group or "")))
+        click.echo("\n".join(lines(report.summary, request.classify or "")))
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What is measured beside what always is; as the options say it."""
-
-    scratch_every: int
-    truth: str | None
-    group: str | None
-    classes_every: int
-    picture: str | None
-    overwrite: bool
-
-
-def _measure(
-    source: str, dream: str, settings: Settings, progress: Progress, wanted: _Wanted
-) -> Report:
-    # torch is slow to import, and matplotlib need not be there.
-    from vidream.dreamer import Dreamer  # noqa: PLC0415
-    from vidream.guides import open_guide  # noqa: PLC0415
-    from vidream.measure import ClipPair, TrueMotion, measure_clip  # noqa: PLC0415
+def _measure(source: str, dream: str, settings: Settings, request: _Request) -> Report:
+    # PyTorch takes its time, and matplotlib need not be there.
+    from vidream.measure import ClipPair, TrueMotion  # noqa: PLC0415
     from vidream.measure.plot import check_plot, plot  # noqa: PLC0415
 
-    if wanted.picture is not None:  # before the work, not after it
-        check_plot(wanted.picture, source, dream, overwrite=wanted.overwrite)
-    with ExitStack() as stack:
-        truth = None if wanted.truth is None else TrueMotion.load(wanted.truth)
-        guide, dreamed = open_guide(settings.dream, stack)
-        pairs = stack.enter_context(ClipPair(source, dream, settings.read))
-        dreamer = Dreamer(dreamed, style=settings.style, on_download=progress.download)
-        report = measure_clip(
-            pairs,
-            dreamer,
-            scratch_every=wanted.scratch_every,
-            guided=None if guide is None else lambda dreamer: guide.leads(dreamer, pairs.time),
-            true_motion=truth,
-            recogniser=_recogniser(wanted, dreamer.device, pairs.expected, progress),
-            expected=pairs.expected,
-            progress=lambda _, expected: progress.count(expected),
-        )
-    progress.close()
-    if wanted.picture is not None:
-        plot(report, Path(wanted.picture), overwrite=wanted.overwrite)
+    if request.plot is not None:  # before the work, not after it
+        check_plot(request.plot, source, dream, overwrite=request.overwrite)
+    truth = None if request.true_motion is None else TrueMotion.load(request.true_motion)
+    with (
+        messages(quiet=request.quiet, verbose=request.verbose),
+        ProgressBar(hidden=request.quiet) as progress,
+        ClipPair(source, dream, settings.read) as pairs,
+    ):
+        report = _report(pairs, settings, request, truth, progress)
+    if request.plot is not None:
+        plot(report, Path(request.plot), overwrite=request.overwrite)
     return report
 
 
+def _report(
+    pairs: ClipPair, settings: Settings, request: _Request, truth: Any, progress: ProgressBar
+) -> Report:
+    from vidream.dream.dreamer import Dreamer  # noqa: PLC0415  (as above)
+    from vidream.measure import measure_clip  # noqa: PLC0415
+    from vidream.render.guides import GuideVideo, guided_by_video, without_guide  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        dreamed, guided = settings.dream, None
+        if dreamed.guide is not None and guided_by_video(dreamed):
+            guided = _follow(stack.enter_context(GuideVideo(dreamed.guide)), pairs)
+            dreamed = without_guide(dreamed)
+        dreamer = Dreamer(dreamed, style=settings.style, on_download=progress.download)
+        return measure_clip(
+            pairs,
+            dreamer,
+            scratch_every=request.scratch_every,
+            guided=guided,
+            true_motion=truth,
+            recogniser=_recogniser(request, dreamer, pairs.expected, progress),
+            progress=lambda frame: progress.count(frame.index + 1, pairs.expected),
+        )
+
+
+def _follow(guide: Any, pairs: ClipPair) -> Callable[[Dreamer], Dreamer]:
+    """Return what guides a dreamer by what a video shows at the time of the last pair."""
+    last: tuple[Any, Dreamer] | None = None
+
+    def guided(dreamer: Dreamer) -> Dreamer:
+        nonlocal last
+        picture = guide.at(pairs.time)
+        if last is None or last[0] is not picture:
+            last = picture, dreamer.at(guide=picture)
+        return last[1]
+
+    return guided
+
+
 def _recogniser(
-    wanted: _Wanted, device: torch.device, expected: int | None, progress: Progress
+    request: _Request, dreamer: Dreamer, expected: int | None, progress: ProgressBar
 ) -> Recogniser | None:
     """Load the independent classifier, if it is asked for."""
     from vidream.measure import Recogniser, sampling  # noqa: PLC0415
 
-    if wanted.group is None:
+    if request.classify is None:
         return None
     return Recogniser(
-        wanted.group,
-        every=wanted.classes_every or sampling(expected),
-        device=device,
+        request.classify,
+        every=request.classify_every or sampling(expected),
+        device=dreamer.device,
         on_download=progress.download,
     )

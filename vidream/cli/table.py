@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vidream.measure import (
+    from vidream.measure.report import (
+        Range,
         RecognitionSummary,
         ResidualSummary,
         ScratchSummary,
-        Spread,
         Summary,
         TrueSummary,
     )
@@ -111,7 +111,7 @@ def _evenness(scratch: ScratchSummary) -> Iterator[str]:
         f"frame{'s' * (scratch.frames > 1)} dreamed from scratch; 1 = as deep",
         ("", "cells"),
         [
-            ("on fresh ground", (_ratio(scratch.evenness), str(scratch.fresh))),
+            ("in new regions", (_ratio(scratch.evenness), str(scratch.new_cells))),
             ("in the weakest tenth", (_ratio(scratch.low),)),
         ],
     )
@@ -133,7 +133,7 @@ def _shortened(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
-def _spread(spread: Spread, write: Callable[[float | None], str]) -> tuple[str, str, str]:
+def _spread(spread: Range, write: Callable[[float | None], str]) -> tuple[str, str, str]:
     return write(spread.mean), write(spread.minimum), write(spread.maximum)
 
 

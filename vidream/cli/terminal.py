@@ -1,4 +1,4 @@
-"""What a user sees besides the result: progress, messages, and the line that says what is wrong."""
+"""What a user sees besides the result: progress, messages, errors; and the signals that stop."""
 
 from __future__ import annotations
 
@@ -7,186 +7,188 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn, Self
 
 import click
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
-from vidream.errors import VidreamError
+from vidream.cli.options import in_words
+from vidream.core.errors import VidreamError
+from vidream.core.reporting import CancelToken, FrameReport, Reporter
 
 _ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is unknown to Windows
 
 
 class Stopped(KeyboardInterrupt):
-    """The program was asked to end by a signal, that of Ctrl-C or another."""
+    """A signal asked the program to end at once."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
 
 
-class Stopping:
-    """What becomes of a wish to end: while frames are made it waits for the one that is being made.
+class Signals:
+    """What the signals do that ask a program to end.
 
-    A second one does not wait.
-
-    Args:
-        waits: False where the next frame may never come.
+    While frames are made the first one cancels the run, which finishes the frame that it is
+    making; a second one, or one at any other time, ends it at once.
     """
 
-    def __init__(self, *, waits: bool = True) -> None:
-        self.patient, self._waits = False, waits
-        self._asked: int | None = None
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._cancel = CancelToken()
+        self._waits = self._patient = False
 
-    def ask(self, number: int, _: object) -> None:
+    def new_run(self, *, waits: bool) -> CancelToken:
+        """Begin a run, and return what cancels it.
+
+        Args:
+            waits: False where the next frame may never come.
+
+        Raises:
+            Stopped: a signal came after the last frame of the run before.
+        """
+        if self.number is not None:
+            raise Stopped(self.number)
+        self._cancel, self._waits, self._patient = CancelToken(), waits, False
+        return self._cancel
+
+    def frames_began(self) -> None:
+        """Wait for frames from now on."""
+        self._patient = self._waits
+
+    def handle(self, number: int, _: object) -> None:
         """Take a signal.
 
         Raises:
             Stopped: there is nothing to wait for, or it is the second one.
         """
-        if not self.patient or self._asked is not None:
+        again, self.number = self.number is not None, number
+        if again or not self._patient:
             raise Stopped(number)
-        self._asked = number
+        self._cancel.cancel()
         if sys.stderr.isatty():
             # The signal may have come in the middle of another line.
             os.write(2, b"\nvidream: stopping after this frame; once more: at once\n")
 
-    def heed(self) -> None:
-        """Do what was asked for, for this is a good moment; wait for the next such moment later on.
-
-        Raises:
-            Stopped: it was.
-        """
-        self.patient = self._waits
-        if self._asked is not None:
-            number, self._asked = self._asked, None
-            raise Stopped(number)
-
 
 @contextmanager
-def stoppable(*, waits: bool = True) -> Iterator[Stopping]:
-    """Let the signals that ask a program to end leave things in order; see :class:`Stopping`."""
-    stopping = Stopping(waits=waits)
+def handled_signals() -> Iterator[Signals]:
+    """Let the signals that ask a program to end leave things in order; see :class:`Signals`."""
+    signals = Signals()
     before: dict[int, Any] = {}
     for name in _ENDINGS:
         number = getattr(signal, name, None)
         # Under nohup a closed terminal is to be ignored.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, stopping.ask)
+            before[number] = signal.signal(number, signals.handle)
     try:
-        yield stopping
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def status(stop: KeyboardInterrupt) -> int:
-    """Give the exit status by which a shell tells what ended a program."""
-    return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+class ProgressBar(Reporter):
+    """Frames, frames per second and the time left, on a terminal; nothing elsewhere.
 
+    Args:
+        hidden: show nothing at all.
+        signals: told when frames begin.
+    """
 
-def notes(stop: KeyboardInterrupt) -> list[str]:
-    """Give what a run that was stopped says itself."""
-    return getattr(stop, "__notes__", [])
-
-
-class Progress:
-    """The progress bar: frames, frames a second and time left; silent off a terminal."""
-
-    def __init__(self, *, hidden: bool, stopping: Stopping | None = None) -> None:
-        self._stopping = stopping
-        self._disable = True if hidden else None  # None: silent when not a terminal
-        self._bar: Any = None
-        self._stepping = False
+    def __init__(self, *, hidden: bool, signals: Signals | None = None) -> None:
         self.done = 0
         self.expected: int | None = None
+        self._signals = signals
+        self._disable = True if hidden else None  # None: silent when not a terminal
+        self._bar: Any = None
+        self._shows = ""
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __call__(self, report: Any) -> None:
-        """Count a frame that has been dreamed."""
-        if self._bar is None:
-            self.done = report.index  # an earlier run may have dreamed some
-        self.count(report.expected)
-        self._heed()
+    def frame(self, report: FrameReport) -> None:
+        """Count a frame; an earlier run may have made some."""
+        if self._signals is not None:
+            self._signals.frames_began()
+        self.count(report.index + 1, report.expected)
 
-    def join(self, so_far: int, total: int) -> None:
-        """Show how much of the output is put together."""
-        if so_far == 1:
-            self._open(total, "frame", desc="joining", leave=False)
-        self._bar.update(1)
-        self._heed()
-
-    def _heed(self) -> None:
-        if self._stopping is not None:
-            self._stopping.heed()
-
-    def count(self, expected: int | None) -> None:
-        """Count a frame, of so many if that is known."""
-        before = self.done
-        self.done += 1
-        self.expected = expected
-        if self._stepping:
-            self._bar.set_description_str(f"frame {self.done} of {expected} ", refresh=False)
+    def count(self, done: int, expected: int | None) -> None:
+        """Show how many frames of all are done."""
+        self.done, self.expected = done, expected
+        if self._shows == "steps":
+            self._call("set_description_str", f"frame {done} of {expected} ", refresh=False)
             return
-        if self._bar is None:
-            self._open(expected, "frame", initial=before)
-        self._bar.update(1)
+        self._show("frames", done - 1, expected, unit="frame")
+        self._move(done)
 
-    def step(self, so_far: int, total: int) -> None:
+    def step(self, done: int, total: int) -> None:
         """Show how much of the work is done where a single frame takes long."""
-        if not self._stepping:
-            self._stepping = True
-            self._open(
-                total, "", bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-            )
-        self._bar.update(so_far - self._bar.n)
+        form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+        self._show("steps", 0, total, bar_format=form)
+        self._move(done)
 
-    def download(self, so_far: int, total: int | None) -> None:
-        """Show how much of the weights is there."""
-        if self._bar is None:
-            self._open(total, "B", unit_scale=True, unit_divisor=1024, desc="weights")
-        self._bar.update(so_far - self._bar.n)
-        if so_far == total:
+    def download(self, done: int, total: int | None) -> None:
+        """Show how much of a file has arrived."""
+        self._show("download", 0, total, unit="B", unit_scale=True, unit_divisor=1024,
+                   desc="weights")  # fmt: skip
+        self._move(done)
+        if done == total:
             self.close()
 
-    def _open(self, total: int | None, unit: str, **how: Any) -> None:
-        self.close()
-        self._bar = tqdm(total=total, unit=unit, disable=self._disable, dynamic_ncols=True, **how)
+    def join(self, done: int, total: int) -> None:
+        """Show how many frames have been joined into the target."""
+        self._show("join", 0, total, unit="frame", desc="joining", leave=False)
+        self._move(done)
 
     def close(self) -> None:
         """Leave the terminal on a line of its own."""
+        self._call("close")
+        self._bar, self._shows = None, ""
+
+    def _show(self, what: str, done: int, total: int | None, **how: Any) -> None:
+        """Open a bar, unless it is this one that is open."""
+        if self._shows == what:
+            return
+        from tqdm import tqdm  # noqa: PLC0415  (the help need not wait for it)
+
+        self.close()
+        self._shows = what
+        with suppress(OSError, ValueError):  # as below
+            self._bar = tqdm(
+                total=total, initial=done, disable=self._disable, dynamic_ncols=True, **how
+            )
+
+    def _move(self, done: int) -> None:
+        self._call("update", done - getattr(self._bar, "n", 0))
+
+    def _call(self, name: str, *arguments: Any, **how: Any) -> None:
+        """Call a method of the bar; a terminal that is gone is no reason to end a render."""
         if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+            with suppress(OSError, ValueError):
+                getattr(self._bar, name)(*arguments, **how)
 
-    def how_far(self, target: str, notes: Sequence[str] = ()) -> str:
-        """Say what an interrupted run has left.
-
-        Args:
-            target: what it was making.
-            notes: what it says itself, where the target is not there yet.
-        """
+    def describe_stop(self, notes: Sequence[str] = ()) -> str:
+        """Return in one line how far a run came that was stopped at once, and its own notes."""
         if not self.done and not notes:
             return "stopped before the first frame; nothing was written"
         of = f" of {self.expected}" if self.expected else ""
-        left = notes or [f"{target} holds what was dreamed so far"]
         after = f" after {self.done}{of} frames" if self.done else ""
-        return "; ".join((f"stopped{after}", *left))
+        return "; ".join((f"stopped{after}", *notes))
 
 
 @contextmanager
-def messages(quiet: bool, verbose: bool) -> Iterator[None]:
-    """Show what the package logs, above the progress bar."""
+def messages(*, quiet: bool, verbose: bool) -> Iterator[None]:
+    """Print what the package logs, above the progress bar."""
+    from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415  (as above)
+
     logger = logging.getLogger("vidream")
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("vidream: %(message)s"))
+    handler.setFormatter(_Formatter("vidream: %(message)s"))
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
     before = logger.level
     logger.addHandler(handler)
@@ -199,11 +201,23 @@ def messages(quiet: bool, verbose: bool) -> Iterator[None]:
         logger.setLevel(before)
 
 
-def fail(error: VidreamError) -> None:
-    """Say what is wrong in one line, and end with status 1.
+class _Formatter(logging.Formatter):
+    """Names settings as the command line does."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return in_words(VidreamError(super().format(record)))
+
+
+def say(text: str) -> None:
+    """Print a line to standard error."""
+    click.echo(f"vidream: {text}", err=True)
+
+
+def fail(error: VidreamError, status: int = 1) -> NoReturn:
+    """Print what is wrong in one line, and end.
 
     Raises:
         SystemExit: always.
     """
-    click.echo(f"vidream: {' '.join(str(error).split())}", err=True)
-    sys.exit(1)
+    say(in_words(error))
+    sys.exit(status)

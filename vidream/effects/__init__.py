@@ -1,1 +1,1 @@
-"""Processors other than the dreamer. ``none`` is registered in pyproject.toml as a plugin is."""
+"""What is done to a frame: the dream, AdaIN, PixelNN, plugins; one registry."""

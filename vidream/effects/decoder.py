@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidream.networks import NetworkSpec
+from vidream.networks.download import OnDownload
+from vidream.networks.spec import NetworkSpec
 from vidream.networks.state import read_state, renumbered
-from vidream.weights import Progress, State, WeightsFile
+from vidream.networks.weights import State, WeightsFile
 
 CELL = 8
 """Pixels to a cell of relu4_1, each way: the encoder halves three times, the decoder doubles."""
@@ -23,7 +24,7 @@ def build_decoder() -> nn.Sequential:
     """Build it with any weights: the encoder mirrored, without normalisation.
 
     Padding reflects and enlarging repeats, as in the published one, whose file numbers the
-    padding as layers of their own; :func:`load_decoder` minds that.
+    padding as layers of their own.
     """
     layers: list[nn.Module] = []
     for count, (given, made) in enumerate(pairwise(_WIDTHS), start=1):
@@ -60,9 +61,9 @@ SPEC = NetworkSpec(
 class Decoder(nn.Module):
     """The decoder's layers, run so that each map is written once.
 
-    ReLU, doubling and padding each move as much memory as a convolution takes time for. Here the
-    result of one convolution goes through ReLU straight into the padded map that the next one
-    reads; and a convolution behind a doubling runs before it, see :func:`_early_kernels`.
+    ReLU, doubling and padding each take as long as a convolution. Here the result of one
+    convolution goes through ReLU straight into the padded map that the next one reads; and a
+    convolution behind a doubling runs before it, see :func:`_early_kernels`.
 
     Args:
         layers: as :func:`build_decoder` makes them.
@@ -85,7 +86,7 @@ class Decoder(nn.Module):
             self.biases.append(bias.repeat(4) if doubles else bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Turn activations ``[B, 512, h, w]`` into an image ``[B, 3, 8h, 8w]``, not clamped."""
+        """Return an image ``[B, 3, 8h, 8w]``, not clamped, from activations ``[B, 512, h, w]``."""
         x = F.pad(features, (1, 1, 1, 1), mode="reflect")
         last = len(self._doubles) - 1
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -98,16 +99,11 @@ class Decoder(nn.Module):
 
 
 def _early_kernels(weight: Tensor) -> Tensor:
-    """Give the kernels of a convolution that runs before the doubling instead of behind it.
+    """Return the kernels of a convolution that runs before the doubling instead of behind it.
 
     Of the four cells that come of one, each sees only 2×2 different cells of the small map: what
-    falls on the same one is added up beforehand, which leaves four ninths of the products.
-
-    Args:
-        weight: ``[O, C, 3, 3]``.
-
-    Returns:
-        ``[4·O, C, 2, 2]``: for each of the four cells in turn, right before down.
+    falls on the same one is added up beforehand, which leaves four ninths of the products. From
+    ``[O, C, 3, 3]`` to ``[4·O, C, 2, 2]``: for each of the four cells in turn, right before down.
     """
     # [cell of two, cell of the small map, cell of the kernel], alike down and right
     sums = weight.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
@@ -121,9 +117,6 @@ def _laid_out(x: Tensor, *, doubled: bool, border: int) -> Tensor:
         x: ``[B, C, h, w]``, or ``[B, 4·C, h + 1, w + 1]`` from :func:`_early_kernels`.
         doubled: which of the two.
         border: which line from the border its padding repeats: 1 the border's own, 2 the next.
-
-    Returns:
-        ``[B, C, H + 2, W + 2]``.
     """
     batch, channels, height, width = x.shape
     scale = 2 if doubled else 1
@@ -144,15 +137,14 @@ def _laid_out(x: Tensor, *, doubled: bool, border: int) -> Tensor:
     return laid
 
 
-def load_decoder(device: torch.device | str = "cpu", progress: Progress | None = None) -> nn.Module:
+@torch.inference_mode(False)
+def load_decoder(
+    device: torch.device | str = "cpu", progress: OnDownload | None = None
+) -> nn.Module:
     """Load the published decoder, in float32.
 
-    Args:
-        device: where to put it.
-        progress: told of a download of its weights: bytes so far, and in all if known.
-
     Raises:
-        WeightsError: the weights are not to be had.
+        WeightsError: the weights cannot be had.
     """
     with torch.device("meta"):
         layers = build_decoder()

@@ -10,27 +10,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidream.core.errors import DeviceError, InputError, describe_error
+from vidream.core.images import Size, resize, to_tensor
+from vidream.core.settings import ReadSettings
 from vidream.effects.hypercolumns import Hypercolumns
-from vidream.effects.nearest import Field, Match, block_means
-from vidream.errors import DeviceError, InputError, reason
-from vidream.frames import to_tensor
-from vidream.images import Size, resize
-from vidream.settings import ReadSettings
-from vidream.stills import is_still, read_still
+from vidream.effects.nearest import FeatureGrid, Match, block_means
+from vidream.media.places import is_picture
+from vidream.media.stills import read_still
 
 CELL = 4
 """Side in pixels of the blocks that are compared first: larger ones show in the result."""
 
-
-_LONGEST = 4096
+MAX_SIDE = 4096
 """Pixels of an example's longer side at most: as floats larger ones would take a gigabyte each."""
 
 
 def find_pictures(places: Sequence[str]) -> tuple[str, ...]:
     """List the pictures that files and folders hold, each once.
 
-    Those of a folder are its PNG, JPEG and WebP files, by name; not those of folders in it, nor
-    hidden ones.
+    Those of a folder are its PNG, JPEG and WebP files, by name, but hidden ones.
 
     Raises:
         InputError: a folder holds no picture, or one cannot be read.
@@ -40,7 +38,7 @@ def find_pictures(places: Sequence[str]) -> tuple[str, ...]:
         path = Path(place).expanduser()
         names = [str(path)]
         if path.is_dir():
-            names = sorted(str(p) for p in _listed(path) if p.is_file() and is_still(p))
+            names = sorted(str(p) for p in _listed(path) if p.is_file() and is_picture(p))
             names = [name for name in names if not Path(name).name.startswith(".")]
             if not names:
                 raise InputError(
@@ -57,7 +55,7 @@ def _listed(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError as error:
         raise InputError(
-            f"no examples: the folder {folder} cannot be read: {reason(error)}"
+            f"no examples: the folder {folder} cannot be read: {describe_error(error)}"
         ) from error
 
 
@@ -68,38 +66,27 @@ def read_example(path: str) -> Tensor:
         InputError: there is no picture to read there.
     """
     try:
-        return to_tensor(read_still(path, ReadSettings(max_side=_LONGEST)).image)
+        return to_tensor(read_still(path, ReadSettings(max_side=MAX_SIDE)).image)
     except InputError as error:
         raise InputError(f"no example: {error}") from error
 
 
 def scaled(size: Size, shorter: int, finer: float = 1.0) -> Size:
-    """Give the size of a picture that is scaled down to that shorter side, if it is larger.
-
-    Args:
-        size: height and width in pixels.
-        shorter: likewise.
-        finer: what that size is then multiplied by.
-    """
+    """Return the size of a picture scaled down to that shorter side, if larger, times ``finer``."""
     factor = finer * min(1.0, shorter / min(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What is compared of a picture: hypercolumns of its pixels, and their colours.
+class PixelFeatures:
+    """What is compared of a picture: hypercolumns of its pixels, and their colours."""
 
-    Args:
-        columns: float32 ``[H, W, D]``.
-        colors: float32 ``[H, W, 3]`` in [0, 1].
-    """
-
-    columns: Tensor = field(repr=False)
-    colors: Tensor = field(repr=False)
+    columns: Tensor = field(repr=False)  # float32 [H, W, D]
+    colors: Tensor = field(repr=False)  # float32 [H, W, 3] in [0, 1]
 
     @classmethod
-    def at(cls, image: Tensor, hypercolumns: Hypercolumns) -> Look:
-        """Look at float ``[1, 3, H, W]`` RGB in [0, 1]."""
+    def of(cls, image: Tensor, hypercolumns: Hypercolumns) -> PixelFeatures:
+        """Compute those of float ``[1, 3, H, W]`` RGB in [0, 1]."""
         return cls(hypercolumns.of(image), image[0].permute(1, 2, 0).contiguous())
 
 
@@ -107,11 +94,11 @@ class Library:
     """The examples, ready to be searched, for frames of one size.
 
     Args:
-        pictures: paths, as :func:`find_pictures` gives them.
+        pictures: paths, from :func:`find_pictures`.
         shorter: side in pixels at which they are compared.
         finer: how many times larger frames are than when they are compared.
-        hypercolumns: what is compared; learns from the pictures which directions to look at.
-        room: bytes that all of it may take.
+        hypercolumns: what is compared; learns its principal components from the pictures.
+        max_bytes: that all of it may take.
 
     Raises:
         InputError: a picture cannot be read.
@@ -124,26 +111,26 @@ class Library:
         shorter: int,
         finer: float,
         hypercolumns: Hypercolumns,
-        device: torch.device,
-        room: int,
+        max_bytes: int,
     ) -> None:
-        self._pictures, self._shorter, self._device = pictures, shorter, device
+        self._pictures, self._shorter = pictures, shorter
+        self._device = device = hypercolumns.device
         hypercolumns.learn(small for _, small in self._read())
-        self.fields: list[Field] = []
+        self.grids: list[FeatureGrid] = []
         sizes, colors, taken = [], [], 0
         for picture, small in self._read():
-            self.fields.append(as_keys(Look.at(small, hypercolumns)))
+            self.grids.append(as_keys(PixelFeatures.of(small, hypercolumns)))
             height, width = small.shape[-2:]
             # Of its own size: that at which it is compared is rounded.
             size = scaled((picture.shape[-2], picture.shape[-1]), self._shorter, finer)
             levels = resize(picture, size)[0].permute(1, 2, 0).mul(255).round_()
             colors.append(levels.clamp_(0, 255).to(torch.uint8).flatten(0, 1))
             sizes.append((height, width, *size))
-            taken += self.fields[-1].nbytes + colors[-1].nbytes
-            if taken > room:
+            taken += self.grids[-1].nbytes + colors[-1].nbytes
+            if taken > max_bytes:
                 raise DeviceError(
-                    f"{len(pictures)} examples take more than the {room / 2**30:.1f} GiB that "
-                    "there are for them: give fewer, or a smaller example-size or match-size"
+                    f"{len(pictures)} examples take more than the {max_bytes / 2**30:.1f} GiB that "
+                    "there are for them: give fewer, or a smaller `example_size` or `match_size`"
                 )
         self._sizes = torch.tensor(sizes, device=device)
         self._colors = torch.cat(colors)
@@ -151,7 +138,7 @@ class Library:
         self._begins = counts.cumsum(0) - counts
 
     def _read(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give each picture, and at the size at which it is compared."""
+        """Yield each picture, and the same at the size at which it is compared."""
         for path in self._pictures:
             picture = read_example(path).to(self._device)
             size = scaled((picture.shape[-2], picture.shape[-1]), self._shorter)
@@ -180,7 +167,7 @@ class Library:
 
 
 def _inside(length: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Tell in which of ``count`` pixels those of a finer line lie, and where in it, 0 to 1."""
+    """Return in which of ``count`` pixels those of a finer line lie, and where in it, 0 to 1."""
     places = (torch.arange(length, device=device, dtype=torch.float64) + 0.5) * (count / length)
     pixels = places.long().clamp_max_(count - 1)
     return pixels, places - pixels
@@ -190,28 +177,25 @@ def _inside(length: int, count: int, device: torch.device) -> tuple[Tensor, Tens
 # same for all keys: 2w·c·c' − w·|c'|² is the product of (2w·c, −w) and (c', |c'|²).
 
 
-def as_keys(look: Look) -> Field:
-    """Make the field of an example."""
-    square = look.colors.square().sum(-1, keepdim=True)
-    return _field(look.columns, torch.cat((look.colors, square), -1))
+def as_keys(features: PixelFeatures) -> FeatureGrid:
+    """Make the grid of an example."""
+    square = features.colors.square().sum(-1, keepdim=True)
+    return _grid(features.columns, torch.cat((features.colors, square), -1))
 
 
-def as_query(look: Look, colors: Tensor, weight: Tensor) -> Field:
-    """Make the field of a frame.
+def as_query(features: PixelFeatures, colors: Tensor, weight: Tensor) -> FeatureGrid:
+    """Make the grid of a frame whose pixels shall have certain colours, ``[H, W, 3]``.
 
-    Args:
-        look: of the frame.
-        colors: float ``[H, W, 3]``: what its pixels shall look like.
-        weight: float ``[H, W, 1]``: what a squared distance from these takes off the similarity.
+    A squared distance from these takes ``weight`` off the similarity, ``[H, W, 1]``.
     """
-    return _field(look.columns, torch.cat((2 * weight * colors, -weight), -1))
+    return _grid(features.columns, torch.cat((2 * weight * colors, -weight), -1))
 
 
-def _field(columns: Tensor, rest: Tensor) -> Field:
-    """Put a field together; the hypercolumns of blocks are as long as those of pixels.
+def _grid(columns: Tensor, rest: Tensor) -> FeatureGrid:
+    """Put a grid together; the hypercolumns of blocks are as long as those of pixels.
 
-    A mean is the shorter the more is in it: even ground would be most like everything.
+    A mean is the shorter the more is in it: flat regions would be nearest to everything.
     """
     means = F.normalize(block_means(columns, CELL), dim=-1) * columns[:1, :1].norm()
     blocks = torch.cat((means, block_means(rest, CELL)), -1)
-    return Field(torch.cat((columns, rest), -1), blocks)
+    return FeatureGrid(torch.cat((columns, rest), -1), blocks)

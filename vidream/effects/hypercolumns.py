@@ -14,41 +14,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.errors import NetworkError
-from vidream.networks import Network
-from vidream.networks.lattice import Lattice, find_lattice
-from vidream.settings import LayerTerm
+from vidream.core.errors import NetworkError
+from vidream.core.settings import LayerTerm
+from vidream.networks.geometry import LayerGeometry, find_geometry
+from vidream.networks.network import Network
 
-_DIRECTIONS = 24  # of a layer that are compared; see :meth:`Hypercolumns.learn`
 _MARGIN = 32  # pixels around the image, so that borders look like more of it and not like an edge
 _TINY = 1e-6
 
 
 class Hypercolumns:
-    """Gives the hypercolumn of each pixel.
+    """Computes the hypercolumn of each pixel.
 
     Args:
         network: loaded with the layers, in the precision that it is in.
         terms: the layers and their weights, by any of their names.
+        components: of each layer that are compared; see :meth:`learn`.
 
     Raises:
         NetworkError: a layer has no grid over the image.
     """
 
-    def __init__(self, network: Network, terms: Sequence[LayerTerm]) -> None:
-        self._network = network
+    def __init__(self, network: Network, terms: Sequence[LayerTerm], components: int = 24) -> None:
+        self._network, self._components = network, components
         self._weights = {network.canonical(term.layer): term.weight for term in terms}
-        self._lattices = {layer: _lattice(network, layer) for layer in self._weights}
+        self._geometries = {layer: _geometry(network, layer) for layer in self._weights}
         self._bases: dict[str, Tensor] = {}
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._network.device
+
     def learn(self, images: Iterable[Tensor]) -> None:
-        """Find the directions that tell the pixels of some images apart.
+        """Find the principal components of each layer's channels on images ``[1, 3, H, W]``.
 
-        Of each layer's channels only the principal components are compared, of which a few dozen
-        hold nearly all that differs: that takes a fraction of the time and the memory.
-
-        Args:
-            images: float ``[1, 3, H, W]`` RGB in [0, 1], on the network's device.
+        A few dozen hold nearly all that differs, at a fraction of the time and the memory.
         """
         moments: dict[str, Tensor] = {}
         for image in images:
@@ -56,32 +57,32 @@ class Hypercolumns:
                 unit = F.normalize(cells[0].flatten(1), dim=0, eps=_TINY)
                 moments[layer] = moments.get(layer, 0) + (unit @ unit.T).double().cpu()
         for layer, moment in moments.items():
-            directions = torch.linalg.eigh(moment).eigenvectors[:, -_DIRECTIONS:]
-            self._bases[layer] = directions.to(self._network.device, torch.float32)
+            components = torch.linalg.eigh(moment).eigenvectors[:, -self._components :]
+            self._bases[layer] = components.to(self.device, torch.float32)
 
     @torch.no_grad()
     def of(self, image: Tensor) -> Tensor:
-        """Give the hypercolumns, float32 ``[H, W, D]``, of ``[1, 3, H, W]`` RGB in [0, 1]."""
+        """Return the hypercolumns, float32 ``[H, W, D]``, of ``[1, 3, H, W]`` RGB in [0, 1]."""
         height, width = image.shape[-2:]
         parts = []
         for layer, cells in self._activations(image).items():
             seen = torch.einsum("cd,bchw->bdhw", self._bases[layer], cells)
-            seen = _at_pixels(seen, self._lattices[layer], height, width)
+            seen = _at_pixels(seen, self._geometries[layer], height, width)
             parts.append(math.sqrt(self._weights[layer]) * F.normalize(seen, dim=1, eps=_TINY))
         return torch.cat(parts, 1)[0].permute(1, 2, 0).contiguous()
 
     @torch.no_grad()
     def _activations(self, image: Tensor) -> dict[str, Tensor]:
-        """Give the activations of the image with a margin around it, float32."""
+        """Return the activations of the image with a margin around it, float32."""
         given = self._network.activations(_with_margin(image, self._network.minimum_side))
         return {layer: given[layer].float() for layer in self._weights}
 
 
-def _lattice(network: Network, layer: str) -> Lattice:
-    lattice = find_lattice(network, [layer])
-    if lattice is None:
+def _geometry(network: Network, layer: str) -> LayerGeometry:
+    geometry = find_geometry(network, [layer])
+    if geometry is None:
         raise NetworkError(f"{layer} of {network.spec.name} has no grid: choose another layer")
-    return lattice
+    return geometry
 
 
 def _with_margin(image: Tensor, least: int) -> Tensor:
@@ -93,14 +94,14 @@ def _with_margin(image: Tensor, least: int) -> Tensor:
     return F.pad(padded, (0, right, 0, down), "replicate")
 
 
-def _at_pixels(cells: Tensor, lattice: Lattice, height: int, width: int) -> Tensor:
+def _at_pixels(cells: Tensor, geometry: LayerGeometry, height: int, width: int) -> Tensor:
     """Interpolate cells at the centre of each pixel, ``[1, D, H, W]``."""
     axes = []
     for length, count in ((height, cells.shape[-2]), (width, cells.shape[-1])):
         pixels = torch.arange(length, device=cells.device) + 0.5 + _MARGIN
-        # A cell's middle is the middle of what it looks at.
-        middle = (lattice.stride + lattice.after - lattice.before) / 2
-        axes.append(((pixels - middle) / lattice.stride + 0.5) * (2 / count) - 1)
+        # A cell's middle is the middle of its receptive field.
+        middle = (geometry.stride + geometry.after - geometry.before) / 2
+        axes.append(((pixels - middle) / geometry.stride + 0.5) * (2 / count) - 1)
     down, across = torch.meshgrid(*axes, indexing="ij")
     grid = torch.stack((across, down), -1).unsqueeze(0)
     return F.grid_sample(cells, grid, "bilinear", padding_mode="border", align_corners=False)

@@ -1,8 +1,7 @@
 """Nearest neighbours of pixels, from coarse to fine, by products of matrices in bounded memory.
 
-A picture is a *field*: a vector at each pixel. Alike is what has the largest scalar product. Blocks
-of ``cell`` × ``cell`` pixels are compared with those of all examples first; their pixels are then
-compared with those around the places that are most alike.
+Nearest is what has the largest scalar product. Blocks of ``cell`` × ``cell`` pixels are compared
+with those of all examples first; their pixels are then compared with those around the best places.
 """
 
 from __future__ import annotations
@@ -18,16 +17,11 @@ _FLOAT = 4  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A vector at each pixel, and one for each block.
+class FeatureGrid:
+    """A vector at each pixel, and one for each block of those that cover the picture."""
 
-    Args:
-        pixels: float32 ``[H, W, D]``.
-        blocks: float32 ``[h, w, D]``, ``h`` and ``w`` the blocks that cover the picture.
-    """
-
-    pixels: Tensor = field(repr=False)
-    blocks: Tensor = field(repr=False)
+    pixels: Tensor = field(repr=False)  # float32 [H, W, D]
+    blocks: Tensor = field(repr=False)  # float32 [h, w, D]
 
     @property
     def nbytes(self) -> int:
@@ -37,19 +31,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The nearest neighbour of each pixel.
+    """The nearest neighbour of each pixel, int64 ``[H, W]`` each, and its scalar product."""
 
-    Args:
-        example: number of the picture, int64 ``[H, W]``.
-        row: line in that picture, likewise.
-        column: column in it, likewise.
-        score: scalar product, float32 ``[H, W]``.
-    """
-
-    example: Tensor = field(repr=False)
+    example: Tensor = field(repr=False)  # number of the picture
     row: Tensor = field(repr=False)
     column: Tensor = field(repr=False)
-    score: Tensor = field(repr=False)
+    score: Tensor = field(repr=False)  # float32
 
 
 def block_means(pixels: Tensor, cell: int) -> Tensor:
@@ -60,64 +47,64 @@ def block_means(pixels: Tensor, cell: int) -> Tensor:
     return means[0].permute(1, 2, 0).contiguous()
 
 
-def match(
-    wanted: Field, examples: Sequence[Field], *, cell: int, places: int, reach: int, room: int
-) -> Match:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How neighbours are searched."""
+
+    cell: int  # side of a block, in pixels
+    places: int  # examples that are searched closely for a block, each around its best block
+    radius: int  # pixels around that block that are searched
+    max_bytes: int  # besides the grids; about, and at least what a block takes
+
+
+def match(query: FeatureGrid, examples: Sequence[FeatureGrid], search: Search) -> Match:
     """Find the nearest neighbour of each pixel.
 
-    Exact where ``places`` is the number of examples and ``reach`` their longer side at least.
-
-    Args:
-        wanted: of the frame.
-        examples: of the pictures; of as many dimensions.
-        cell: side of a block, in pixels.
-        places: examples that are looked at closely for each block, each around its best block.
-        reach: pixels around that block that are looked at.
-        room: bytes that may be taken beside the fields; about, and at least what a block takes.
+    Exact where ``places`` is the number of examples and ``radius`` their longer side at least.
     """
-    height, width = wanted.pixels.shape[:2]
-    best_block, chosen = _places(wanted, examples, places, room)
-    queries = _apart(wanted.pixels, cell)
-    score = queries.new_full(queries.shape[:2], -torch.inf)
+    height, width = query.pixels.shape[:2]
+    best_block, chosen = _places(query, examples, search)
+    pixels = _blocks_of(query.pixels, search.cell)
+    score = pixels.new_full(pixels.shape[:2], -torch.inf)
     where = torch.zeros((3, *score.shape), dtype=torch.int64, device=score.device)
     for number, example in enumerate(examples):
         across = example.blocks.shape[1]
         asking = chosen[number].nonzero()[:, 0]
-        window = _Window.around(example, cell, reach)
-        for some in torch.split(asking, window.batch(queries, room)):
-            corner = window.corners(best_block[number, some], across, cell, reach)
-            found, row, column = window.search(queries[some], example.pixels, *corner)
+        window = _SearchWindow.around(example, search)
+        for some in torch.split(asking, window.batch(pixels, search.max_bytes)):
+            corner = window.corners(best_block[number, some], across, search)
+            found, row, column = window.search(pixels[some], example.pixels, *corner)
             better = found > score[some]
             score[some] = torch.where(better, found, score[some])
             now = torch.stack((torch.full_like(row, number), row, column))
             where[:, some] = torch.where(better, now, where[:, some])
-    return Match(*(_together(part, height, width, cell) for part in (*where, score)))
+    return Match(*(_joined(part, height, width, search.cell) for part in (*where, score)))
 
 
 def _places(
-    wanted: Field, examples: Sequence[Field], places: int, room: int
+    query: FeatureGrid, examples: Sequence[FeatureGrid], search: Search
 ) -> tuple[Tensor, Tensor]:
-    """Give the block of each example that is most like each block, int64 ``[E, n]``.
+    """Return the nearest block of each example for each block, and if it is among the best.
 
-    And which of these are among the best ``places``, bool ``[E, n]``.
+    int64 and bool ``[E, n]``.
     """
-    queries = wanted.blocks.flatten(0, 1)
+    queries = query.blocks.flatten(0, 1)
     scores, blocks = [], []
     for example in examples:
         keys = example.blocks.flatten(0, 1).T
-        batch = max(1, room // (_FLOAT * keys.shape[1]))
+        batch = max(1, search.max_bytes // (_FLOAT * keys.shape[1]))
         found = [(some @ keys).max(1) for some in torch.split(queries, batch)]
         scores.append(torch.cat([f.values for f in found]))
         blocks.append(torch.cat([f.indices for f in found]))
     score = torch.stack(scores)
-    best = score.topk(min(places, len(examples)), 0).indices
+    best = score.topk(min(search.places, len(examples)), 0).indices
     chosen = torch.zeros_like(score, dtype=torch.bool).scatter_(0, best, value=True)
     return torch.stack(blocks), chosen
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
-    """The rectangle of an example that is looked at: all of them are of one size."""
+class _SearchWindow:
+    """The rectangle of an example that is searched: all of them are of one size."""
 
     rows: int
     columns: int
@@ -125,25 +112,26 @@ class _Window:
     width: int
 
     @classmethod
-    def around(cls, example: Field, cell: int, reach: int) -> _Window:
+    def around(cls, example: FeatureGrid, search: Search) -> _SearchWindow:
         height, width = example.pixels.shape[:2]
-        side = cell + 2 * reach
+        side = search.cell + 2 * search.radius
         return cls(min(height, side), min(width, side), height, width)
 
-    def batch(self, queries: Tensor, room: int) -> int:
-        """Give the number of blocks whose windows fit into that many bytes."""
+    def batch(self, queries: Tensor, max_bytes: int) -> int:
+        """Return the number of blocks whose windows fit into that many bytes."""
         pixels, depth = queries.shape[1:]
-        return max(1, room // (_FLOAT * self.rows * self.columns * (pixels + depth)))
+        return max(1, max_bytes // (_FLOAT * self.rows * self.columns * (pixels + depth)))
 
-    def corners(self, block: Tensor, across: int, cell: int, reach: int) -> tuple[Tensor, Tensor]:
-        """Give the first row and column of the window around each block, inside the picture."""
-        row, column = block // across * cell - reach, block % across * cell - reach
+    def corners(self, block: Tensor, across: int, search: Search) -> tuple[Tensor, Tensor]:
+        """Return the first row and column of the window around each block, inside the picture."""
+        cell, radius = search.cell, search.radius
+        row, column = block // across * cell - radius, block % across * cell - radius
         return row.clamp(0, self.height - self.rows), column.clamp(0, self.width - self.columns)
 
     def search(
         self, queries: Tensor, pixels: Tensor, top: Tensor, left: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the best score, its row and its column for ``[n, P, D]``; ``[n, P]`` each."""
+        """Return the best score, its row and its column for ``[n, P, D]``; ``[n, P]`` each."""
         rows = top.unsqueeze(1) + torch.arange(self.rows, device=top.device)
         columns = left.unsqueeze(1) + torch.arange(self.columns, device=top.device)
         keys = pixels[rows.unsqueeze(2), columns.unsqueeze(1)].flatten(1, 2)
@@ -155,7 +143,7 @@ class _Window:
         )
 
 
-def _apart(pixels: Tensor, cell: int) -> Tensor:
+def _blocks_of(pixels: Tensor, cell: int) -> Tensor:
     """Cut ``[H, W, D]`` into blocks, ``[n, cell², D]``; those at the end repeat its border."""
     height, width, depth = pixels.shape
     down, right = -height % cell, -width % cell
@@ -166,8 +154,8 @@ def _apart(pixels: Tensor, cell: int) -> Tensor:
     return blocks.transpose(1, 2).reshape(-1, cell * cell, depth)
 
 
-def _together(values: Tensor, height: int, width: int, cell: int) -> Tensor:
-    """Undo :func:`_apart` for ``[n, cell²]``."""
+def _joined(values: Tensor, height: int, width: int, cell: int) -> Tensor:
+    """Undo :func:`_blocks_of` for ``[n, cell²]``."""
     down, across = -(-height // cell), -(-width // cell)
     blocks = values.view(down, across, cell, cell).transpose(1, 2)
     return blocks.reshape(down * cell, across * cell)[:height, :width].contiguous()

@@ -9,29 +9,31 @@ examples and not over whole ones; and neighbours are held steady along the motio
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vidream.dreamer import choose_precision, working_device
-from vidream.dreamer.memory import budget
+from vidream.core.devices import choose_device, choose_precision
+from vidream.core.effect import Context, InitImage, Resources, State
+from vidream.core.errors import SettingsError
+from vidream.core.images import Size, resize
+from vidream.core.memory import MemoryBudget
+from vidream.core.settings import DreamSettings, LayerTerm, Settings
 from vidream.effects.examples import (
     CELL,
     Library,
-    Look,
+    PixelFeatures,
     as_query,
     find_pictures,
     read_example,
     scaled,
 )
 from vidream.effects.hypercolumns import Hypercolumns
-from vidream.effects.nearest import match
-from vidream.errors import SettingsError
-from vidream.images import Size, resize
-from vidream.networks import Network, load_network
-from vidream.settings import DreamSettings, ExampleSettings, LayerTerm
-from vidream.temporal import Memo, Start
+from vidream.effects.nearest import Search, match
+from vidream.effects.registry import digests
+from vidream.networks.network import Network, load_network
 
 _log = logging.getLogger(__name__)
 
@@ -41,20 +43,29 @@ LAYERS = {
 }
 """Layers that are compared unless others are named: edges and colours, textures, parts."""
 
-_HELD = 1.0  # similarity that a squared distance from the carried colour takes off; more sticks
-_LEAST_ROOM, _MOST_ROOM = 2**24, 2**27  # bytes; more than this is no faster
-_LEAST_PIXELS = 2**10  # of a frame that are compared, however little memory there is
-_BYTES = 2**12  # for each pixel of a frame that is compared: network, hypercolumns and copies
+
+@dataclass(frozen=True, slots=True)
+class PixelNNPolicy:
+    """Constants of the search."""
+
+    hold: float = 1.0  # similarity that a squared distance from the propagated colour takes off
+    min_search_bytes: int = 2**24  # that it takes, however little memory there is
+    max_search_bytes: int = 2**27  # more is no faster
+    min_pixels: int = 2**10  # of a frame that are compared, however little memory there is
+    pixel_bytes: int = 2**12  # for each pixel that is compared: network, hypercolumns and copies
+
+
+PIXELNN_POLICY = PixelNNPolicy()
 
 
 class PixelNN:
-    """Example-based synthesis as a processor.
+    """Example-based synthesis as an effect. It has no state.
 
     Args:
-        settings: network, layers and weights, device, precision, memory and coherence.
-        examples: the pictures, and how they are searched.
+        settings: examples, network, layers and weights, device, precision and memory.
+        resources: receives the progress of downloads; limits memory.
         network: with the layers, in the precision that it is in; loaded by default.
-        on_download: called with bytes so far and bytes in all, should weights be downloaded.
+        policy: constants.
 
     Raises:
         SettingsError: there is no example, or layers are to be named.
@@ -65,64 +76,73 @@ class PixelNN:
     """
 
     recurrent = True
+    over_time: frozenset[str] = frozenset()
 
+    @torch.inference_mode(False)
     def __init__(
         self,
-        settings: DreamSettings,
-        examples: ExampleSettings,
+        settings: Settings,
+        resources: Resources,
         *,
         network: Network | None = None,
-        on_download: Callable[[int, int | None], None] | None = None,
+        policy: PixelNNPolicy = PIXELNN_POLICY,
     ) -> None:
-        if not examples.examples:
-            raise SettingsError(
-                "the effect pixelnn composes frames of pictures: add --examples FOLDER"
-            )
-        self.settings, self.examples, self._carry = settings, examples, settings.carried_share
-        self.device = working_device(settings.device)
-        terms = _terms(settings)
-        self._pictures = find_pictures(examples.examples)
+        self._dream, self._examples, self._policy = settings.dream, settings.examples, policy
+        if not self._examples.examples:
+            raise SettingsError("the effect pixelnn composes frames of pictures: set `examples`")
+        dream = settings.dream
+        self.device = choose_device(dream.device)
+        self._budget = resources.memory or MemoryBudget(dream.memory, self.device)
+        terms = _terms(dream)
+        self._pictures = find_pictures(self._examples.examples)
         for path in self._pictures:
-            read_example(path)  # what cannot be read is said at once, and not at the first frame
-        dtype = choose_precision(settings.precision, self.device)
-        names = [term.layer for term in terms]
-        self._hypercolumns = Hypercolumns(
-            network
-            or load_network(settings.network, names, settings.weights, self.device, on_download).to(
-                dtype
-            ),
-            terms,
-        )
+            read_example(path)  # what cannot be read is an error now, not at the first frame
+        if network is None:
+            names = [term.layer for term in terms]
+            on_download = resources.reporter.download
+            network = load_network(dream.network, names, dream.weights, self.device, on_download)
+            network.to(choose_precision(dream.precision, self.device))
+        self._network = network
+        self._hypercolumns = Hypercolumns(network, terms)
         self._ready: tuple[Size, Size, Library] | None = None
 
+    @property
+    def weights(self) -> Mapping[str, str]:
+        """SHA-256 of the weights by the names of their files."""
+        return digests((self._network.weights_file, self._dream.weights))
+
     @torch.no_grad()
-    def process(self, start: Start, source: Tensor, index: int) -> tuple[Tensor, Memo]:  # noqa: ARG002
-        """Compose a frame of any size, float ``[1, 3, H, W]`` RGB in [0, 1]."""
-        image = source.to(self.device)
+    def step(
+        self, init: InitImage, frame: Tensor, context: Context, state: State
+    ) -> tuple[Tensor, State]:
+        """Compose a frame of any size."""
+        image = frame.to(self.device)
         size = (image.shape[-2], image.shape[-1])
         compared, library = self._prepared(size)
-        look = Look.at(resize(image, compared), self._hypercolumns)
-        found = match(
-            as_query(look, *self._wanted(start, source, compared)),
-            library.fields,
-            cell=CELL,
-            places=self.examples.match_places,
-            reach=self.examples.match_reach,
-            room=min(_MOST_ROOM, max(_LEAST_ROOM, self._budget() // 2)),
-        )
-        return library.compose(found, size).to(source.device), ()
-
-    def _wanted(self, start: Start, source: Tensor, size: Size) -> tuple[Tensor, Tensor]:
-        """Give the colours that pixels had in the frame before, and how much that counts."""
-        carried, sure = start.apart(source, self._carry)
+        features = PixelFeatures.of(resize(image, compared), self._hypercolumns)
+        # What colours pixels had in the frame before, and how much that counts.
+        share = context.settings.dream.coherence
+        propagated, confidence = init.propagated(frame, share)
         colors, weight = (
-            resize(part.to(self.device), size)[0].permute(1, 2, 0)
-            for part in (carried, _HELD * self._carry * sure)
+            resize(part.to(self.device), compared)[0].permute(1, 2, 0)
+            for part in (propagated, self._policy.hold * share * confidence)
         )
-        return colors, weight
+        found = match(as_query(features, colors, weight), library.grids, self._search)
+        return library.compose(found, size).to(frame.device), state
+
+    @property
+    def _search(self) -> Search:
+        policy, examples = self._policy, self._examples
+        wanted = max(policy.min_search_bytes, self._budget.bytes // 2)
+        return Search(
+            cell=CELL,
+            places=examples.match_candidates,
+            radius=examples.match_radius,
+            max_bytes=min(policy.max_search_bytes, wanted),
+        )
 
     def _prepared(self, size: Size) -> tuple[Size, Library]:
-        """Give the size at which frames of that size are compared, and the examples for them.
+        """Return the size at which frames of that size are compared, and the examples for them.
 
         They are made ready at the first frame: it says how large things are in them.
         """
@@ -131,42 +151,34 @@ class PixelNN:
             compared = self._compared(size)
             library = Library(
                 self._pictures,
-                self.examples.example_size or min(compared),
+                self._examples.example_size or min(compared),
                 min(size) / min(compared),
                 self._hypercolumns,
-                self.device,
-                self._budget() // 2,
+                max_bytes=self._budget.bytes // 2,
             )
             self._ready = size, compared, library
         return self._ready[1:]
 
     def _compared(self, size: Size) -> Size:
-        """Give the size at which a frame is compared: as asked for, as far as memory allows."""
-        wanted = scaled(size, self.examples.match_size)
-        most = max(_LEAST_PIXELS, self._budget() // 4 // _BYTES)
-        if wanted[0] * wanted[1] <= most:
+        """Return the size at which a frame is compared: as asked for, as far as memory allows."""
+        policy = self._policy
+        wanted = scaled(size, self._examples.match_size)
+        most = max(policy.min_pixels, self._budget.bytes // 4 // policy.pixel_bytes)
+        pixels = wanted[0] * wanted[1]
+        if pixels <= most:
             return wanted
-        fitting = scaled(
-            wanted, max(1, round(min(wanted) * (most / (wanted[0] * wanted[1])) ** 0.5))
-        )
+        fitting = scaled(wanted, max(1, round(min(wanted) * (most / pixels) ** 0.5)))
         _log.warning("there is memory to compare frames at %d×%d only", fitting[1], fitting[0])
         return fitting
 
-    def _budget(self) -> int:
-        return budget(self.settings.memory, self.device)
-
 
 def _terms(settings: DreamSettings) -> tuple[LayerTerm, ...]:
-    """Give the layers that are compared, and their weights.
-
-    Raises:
-        SettingsError: there are none, or what there is cannot be compared.
-    """
+    """Return the layers that are compared, and their weights."""
     terms = settings.layers or tuple(map(LayerTerm, LAYERS.get(settings.network, ())))
     if not terms:
         raise SettingsError(
-            f"of {settings.network} it is not known which layers tell pixels apart: name some "
-            "with --layer, early and late ones"
+            f"{settings.network} has no usual layers to compare pixels by: set `layers`, early and "
+            "late ones"
         )
     for term in terms:
         if term.channel is not None or term.weight <= 0:

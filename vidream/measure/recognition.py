@@ -1,4 +1,4 @@
-"""Recognisability: what a classifier that took no part in a dream sees in it."""
+"""Recognizability: what a classifier that took no part in a dream sees in it."""
 
 from __future__ import annotations
 
@@ -9,33 +9,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.networks import CLASSES, at_side, find_classes, find_network, load_network
+from vidream.networks.classes import CLASSES, find_classes
+from vidream.networks.efficientnet_lite import at_side
+from vidream.networks.network import load_network
+from vidream.networks.registry import find_network
 
 CLASSIFIER = "efficientnet_lite2"
 """The classifier: of another family than the default network."""
 
-MOST_FRAMES = 12
-"""How many frames of a clip are looked at, unless it is said."""
+MAX_FRAMES = 12
+"""Of a clip that are classified by default."""
 
-_EVERY = 10  # frames, where it is not known how many there are
+_EVERY = 10  # frames, where their number is unknown
 _CROPS = (128, 192)  # pixels; dreamed creatures are about as large
 _SIDE = 260  # pixels that the classifier was trained at
-_AT_ONCE = 8  # crops
+_BATCH = 8  # crops
 
 
 def sampling(frames: int | None) -> int:
-    """Return N so that every Nth frame of a clip comes to at most :data:`MOST_FRAMES`."""
-    return _EVERY if frames is None else max(1, -(-frames // MOST_FRAMES))
+    """Return N so that every Nth frame makes at most :data:`MAX_FRAMES`."""
+    return _EVERY if frames is None else max(1, -(-frames // MAX_FRAMES))
 
 
 class Recogniser:
-    """Estimates how probable a group of classes is in an image, by :data:`CLASSIFIER`.
+    """Estimates the probability of a group of classes in an image, by :data:`CLASSIFIER`.
 
     Args:
-        group: the classes, as :func:`vidream.networks.find_classes` takes them.
-        every: looks at every Nth frame of a clip: the Nth, the 2Nth …
-        device: where the classifier runs.
-        on_download: called with bytes so far and in all, should weights be downloaded.
+        group: as of :func:`vidream.networks.classes.find_classes`.
+        every: N, to classify every Nth frame of a clip.
+        device: of the classifier.
+        on_download: called with bytes so far and in total, while weights are downloaded.
 
     Raises:
         NetworkError: there is no such class.
@@ -57,27 +60,26 @@ class Recogniser:
 
     @torch.no_grad()
     def mass(self, image: Tensor) -> float:
-        """Return the probability of the group, 0 to 1: the mean over crops of two sizes.
+        """Return the mean probability of the group over crops of two sizes, 0 to 1.
 
         Args:
             image: float ``[1, 3, H, W]`` RGB in [0, 1].
         """
         squares, found = crops(image), []
-        while batch := list(islice(squares, _AT_ONCE)):  # a large frame has hundreds
+        while batch := list(islice(squares, _BATCH)):  # a large frame has hundreds
             found.append(self._probability(torch.cat(batch)))
         return float(torch.cat(found).mean())
 
     def _probability(self, images: Tensor) -> Tensor:
-        """Return the probability of the group in each of ``[B, 3, 260, 260]`` images, ``[B]``."""
-        said = self._network.activations(images.to(self._network.device))[CLASSES]
-        return said.mean((2, 3)).softmax(1)[:, self._classes].sum(1).cpu()
+        logits = self._network.activations(images.to(self._network.device))[CLASSES]
+        return logits.mean((2, 3)).softmax(1)[:, self._classes].sum(1).cpu()
 
 
 def crops(image: Tensor) -> Iterator[Tensor]:
     """Yield squares of 128 and 192 pixels, half overlapping, scaled to ``[1, 3, 260, 260]``.
 
     Args:
-        image: float ``[1, 3, H, W]`` in [0, 1]. If no square fits into it, all of it is taken.
+        image: float ``[1, 3, H, W]`` in [0, 1]; used whole if no square fits.
     """
     for crop in _squares(image):
         scaled = F.interpolate(crop, (_SIDE, _SIDE), mode="bicubic", align_corners=False)

@@ -1,22 +1,22 @@
-"""What is measured of one frame, as a record."""
+"""What is measured of one frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidream.measure.quantities import Look, Residual
+from vidream.measure.quantities import ColourStatistics, Residual
 from vidream.measure.true_motion import TrueError
 
 
 @dataclass(frozen=True, slots=True)
 class FrameError:
-    """The warping error of one frame at one lag.
+    """The warping error of a frame at one lag, RGB in [0, 1].
 
     Args:
-        lag: how many frames earlier the frame is that it is compared with.
-        dream: mean squared error of the dream over the reliable pixels, RGB in [0, 1].
-        source: likewise of the source: the floor.
-        reliable: share of the pixels that are reliable.
+        lag: in frames.
+        dream: mean squared error of the dream over the reliable pixels.
+        source: of the source: the floor.
+        reliable: share of reliable pixels.
     """
 
     lag: int
@@ -27,31 +27,26 @@ class FrameError:
 
 @dataclass(frozen=True, slots=True)
 class FrameScratch:
-    """A frame beside the dream of the same source frame made from scratch.
+    """A frame compared with the dream of the same source frame from scratch.
 
     Args:
-        strength: objective of the dream over that of the from-scratch dream.
-        fresh: number of cells of fresh ground.
-        fresh_dream: energy of the dream, summed over them.
-        fresh_scratch: likewise of the from-scratch dream.
-        low: 10th percentile of the dream's local energy over the from-scratch dream's.
+        strength: ratio of the strengths.
+        new_cells: number of cells in new regions.
+        new_dream: strength of the dream, summed over them.
+        new_scratch: of the from-scratch dream.
+        low: ratio of the 10th percentiles of the cells' strength.
     """
 
     strength: float | None
-    fresh: int
-    fresh_dream: float
-    fresh_scratch: float
-    low: float | None
+    new_cells: int = 0
+    new_dream: float = 0.0
+    new_scratch: float = 0.0
+    low: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRecognition:
-    """How much of a group of classes an independent classifier sees in a frame.
-
-    Args:
-        dream: mean probability of the group in crops of the dream.
-        source: likewise of the source.
-    """
+    """Mean probability of a group of classes in crops of dream and source."""
 
     dream: float
     source: float
@@ -59,24 +54,24 @@ class FrameRecognition:
 
 @dataclass(frozen=True, slots=True)
 class FrameMeasure:
-    """What was measured of one frame.
+    """What is measured of a frame.
 
     Args:
-        index: number of the frame, from 0.
-        strength: objective of the dream over the source's; None if the source's is 0.
-        dream: how the dream looks.
-        source: how the source looks.
-        errors: warping error at each lag that reaches back to a frame and has reliable pixels.
-        scratch: beside a from-scratch dream, on the frames that were so sampled.
-        residual: how what the dream adds looks.
-        true_errors: warping error by true motion, likewise by lag and by region.
-        recognition: what a classifier sees in the frame, on the frames that were so sampled.
+        index: from 0.
+        strength: of the dream over the source's; None if the source's is 0.
+        dream: color of the dream.
+        source: color of the source.
+        errors: at each lag that has an earlier frame and enough reliable pixels.
+        scratch: on the frames sampled for it.
+        residual: dream minus source.
+        true_errors: by lag and region.
+        recognition: on the frames sampled for it.
     """
 
     index: int
     strength: float | None
-    dream: Look
-    source: Look
+    dream: ColourStatistics
+    source: ColourStatistics
     errors: tuple[FrameError, ...] = ()
     scratch: FrameScratch | None = None
     residual: Residual | None = None

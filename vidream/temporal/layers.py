@@ -1,10 +1,9 @@
-"""Which motion each region of the picture takes part in, also where it shows no texture.
+"""Layers of motion: how each region of the picture moves, also where it shows no texture.
 
-A region without texture gives an estimator of optical flow nothing to hold on to. What moves it is
-decided between *layers* (Wang and Adelson 1994): the global motions of the picture, standing still
-among them, and the flow itself. Every textured place votes for the layer that explains it, and its
-vote reaches into flat regions around it, the less the farther; where none arrives, the background's
-motion holds.
+Optical flow is undetermined in a region without texture. Its motion is chosen between *layers*
+(Wang and Adelson 1994): the global motions of the picture, standing still among them, and the flow
+itself. Every textured pixel votes for the layer that explains it, and its vote reaches into flat
+regions around it, the less the farther; where none arrives, the background's motion holds.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.images import resize
-from vidream.images.filters import local_mean
+from vidream.core.filters import local_mean
+from vidream.core.images import Size, resize
 from vidream.temporal.warp import warp
 
 
@@ -25,43 +24,25 @@ from vidream.temporal.warp import warp
 class LayerSettings:
     """Constants of the choice between layers.
 
-    Args:
-        window: reach of the window over which differences of the pictures are averaged, in pixels
-            of half the flow's grid.
-        gain: factor by which the flow must explain the picture better than a global motion,
-        level: and difference of brightness by which it must do so.
-        dead: difference that is taken for noise.
-        evidence: further difference that counts 1 against a layer.
-        most: what one place counts at most against a layer.
-        prior: what counts against all layers but the background.
-        far: what a neighbourhood full of votes counts for a layer, at each scale.
-        texture: gradient of brightness per pixel, in the direction that has least, at which a
-            place is half textured.
-        near: distance in pixels up to which a flow may be a global motion's with small deviations.
-        least: length in pixels by which deviations are shortened: the flow's error.
-        reach: of the window over which deviations are averaged, in pixels of half the grid.
-        hold: texture that deviations have to outweigh.
-        better: factor by which they must explain the picture better than the motion without them,
-        proof: and difference of brightness by which they must do so,
-        ramp: and further difference from which they count in full.
+    Differences of brightness are in [0, 1]; radii are in pixels of half the flow's grid.
     """
 
-    window: int = 2
-    gain: float = 1.2
-    level: float = 0.5 / 255
-    dead: float = 0.6 / 255
-    evidence: float = 1.0 / 255
-    most: float = 3.0
-    prior: float = 0.8
-    far: float = 1.0
-    texture: float = 3 / 255
-    near: float = 1.5
-    least: float = 0.05
-    reach: int = 4
-    hold: float = 0.02
-    better: float = 1.05
-    proof: float = 0.05 / 255
-    ramp: float = 0.1 / 255
+    cost_radius: int = 2  # over which differences of the pictures are averaged
+    flow_gain: float = 1.2  # by which flow must explain the pictures better than a global motion,
+    flow_margin: float = 0.5 / 255  # and difference by which it must do so
+    noise: float = 0.6 / 255  # difference that counts nothing against a layer
+    evidence: float = 1.0 / 255  # further difference that counts 1,
+    max_cost: float = 3.0  # up to this
+    prior: float = 0.8  # what counts against all layers but the background
+    vote_weight: float = 1.0  # what a neighbourhood full of votes counts for a layer, at each scale
+    texture: float = 3 / 255  # least gradient of brightness per pixel, at half confidence
+    max_deviation: float = 1.5  # pixels by which flow may deviate from a global motion
+    flow_error: float = 0.05  # pixels by which deviations are shortened
+    deviation_radius: int = 4  # over which deviations are averaged
+    regularization: float = 0.02  # confidence that deviations have to outweigh
+    deviation_gain: float = 1.05  # by which they must explain the pictures better than none,
+    deviation_margin: float = 0.05 / 255  # and difference by which they must do so,
+    deviation_ramp: float = 0.1 / 255  # and further difference from which they count in full
 
 
 SETTINGS = LayerSettings()
@@ -76,13 +57,13 @@ def layered_flow(
 ) -> Tensor:
     """Return the flow of the layer that each pixel belongs to.
 
-    Where that is standing still, the flow is exactly 0. Where it is another global motion, it is
-    that plus what the measured flow around deviates from it, as parallax and rolling shutter do.
-    Where it is the flow itself, flat places take it from textured ones nearby.
+    Where that is standing still, the flow is exactly 0. Where it is another global motion, the
+    deviation of the flow nearby is added to it, as of parallax and rolling shutter. Where it is the
+    flow itself, flat regions take it from textured pixels nearby.
 
     Args:
         flow: ``[1, 2, H, W]``, from the current picture to the earlier one, in pixels.
-        motions: fields of the global motions, likewise; the background's first.
+        motions: flow of the global motions, likewise; the background's first.
         current: brightness in [0, 1], ``[1, 1, H, W]``.
         earlier: likewise.
         settings: the constants.
@@ -90,27 +71,28 @@ def layered_flow(
     height, width = flow.shape[-2:]
     now, then = local_mean(_halved(current), 1), local_mean(_halved(earlier), 1)
     texture = texture_confidence(now, settings)
-    fields = [*(_halved(field) for field in motions), _halved(flow)]
-    apart = [_differences(now, then, field, (height, width)) for field in fields]
-    costs = _costs(apart, settings)
+    flows = [*(_halved(motion) for motion in motions), _halved(flow)]
+    errors = [_differences(now, then, layer, (height, width)) for layer in flows]
+    costs = _costs(errors, settings)
     winner = _lowest(costs)
-    votes = texture * torch.cat([winner == k for k in range(len(fields))], 1)
-    costs = costs - settings.far * _spread(votes)
+    votes = texture * torch.cat([winner == k for k in range(len(flows))], 1)
+    costs = costs - settings.vote_weight * _sum_over_scales(votes)
     label = _lowest(resize(costs, (height, width)))
     own = votes[:, -1:]
     chosen = torch.zeros_like(flow)
     if own.any():
-        spread = resize(_diffused(fields[-1], own, settings.hold), (height, width))
-        chosen = torch.where(label == len(motions), spread, chosen)
+        filled = resize(_filled(flows[-1], own, settings.regularization), (height, width))
+        chosen = torch.where(label == len(motions), filled, chosen)
     for k, motion in enumerate(motions):
         if motion.any():
-            offset = fields[-1] - fields[k]
-            small = offset.square().sum(1, keepdim=True) < settings.near**2
+            offset = flows[-1] - flows[k]
+            small = offset.square().sum(1, keepdim=True) < settings.max_deviation**2
             deviation = _deviation(offset, votes[:, k : k + 1] * small, settings)
-            along = _differences(now, then, fields[k] + deviation, (height, width))
-            without, with_it = (local_mean(d, settings.reach) for d in (apart[k], along))
-            better = without - settings.better * with_it - settings.proof
-            deviation = deviation * (better / settings.ramp).clamp(0, 1)
+            along = _differences(now, then, flows[k] + deviation, (height, width))
+            without = local_mean(errors[k], settings.deviation_radius)
+            with_it = local_mean(along, settings.deviation_radius)
+            better = without - settings.deviation_gain * with_it - settings.deviation_margin
+            deviation = deviation * (better / settings.deviation_ramp).clamp(0, 1)
             moved = motion + resize(deviation, (height, width))
             chosen = torch.where(label == k, moved, chosen)
     return chosen
@@ -133,23 +115,23 @@ def texture_confidence(image: Tensor, settings: LayerSettings = SETTINGS) -> Ten
 
 
 def _costs(differences: list[Tensor], settings: LayerSettings) -> Tensor:
-    """Return what speaks against each layer at each pixel, ``[1, L, h, w]``."""
-    costs = local_mean(torch.cat(differences, 1), settings.window)
+    """Return the cost of each layer at each pixel, ``[1, L, h, w]``."""
+    costs = local_mean(torch.cat(differences, 1), settings.cost_radius)
     # The flow was fitted to the pictures, noise included: it must do better than a global motion.
-    costs[:, -1] = costs[:, -1] * settings.gain + settings.level
-    worse = costs - costs.amin(1, keepdim=True) - settings.dead
-    costs = (worse / settings.evidence).clamp(0, settings.most)
+    costs[:, -1] = costs[:, -1] * settings.flow_gain + settings.flow_margin
+    worse = costs - costs.amin(1, keepdim=True) - settings.noise
+    costs = (worse / settings.evidence).clamp(0, settings.max_cost)
     costs[:, 1:] += settings.prior
     return costs
 
 
-def _differences(now: Tensor, then: Tensor, field: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return by how much two halved pictures differ along a field in pixels of ``size``."""
-    if not field.any():
+def _differences(now: Tensor, then: Tensor, flow: Tensor, size: Size) -> Tensor:
+    """Return by how much two halved pictures differ along a flow in pixels of ``size``."""
+    if not flow.any():
         return (now - then).abs()
     h, w = now.shape[-2:]
     scale = now.new_tensor((w / size[1], h / size[0])).view(1, 2, 1, 1)
-    return (now - warp(then, field * scale, "bilinear")).abs()
+    return (now - warp(then, flow * scale, "bilinear")).abs()
 
 
 def _lowest(costs: Tensor) -> Tensor:
@@ -162,8 +144,8 @@ def _lowest(costs: Tensor) -> Tensor:
     return index
 
 
-def _spread(votes: Tensor) -> Tensor:
-    """Return the sum of the votes' local averages, at scales from twice the grid's to the frame."""
+def _sum_over_scales(votes: Tensor) -> Tensor:
+    """Return the sum of local averages at all scales, from twice the grid's to the frame's."""
     levels = [votes]
     while min(levels[-1].shape[-2:]) > 4:
         levels.append(_halved(levels[-1]))
@@ -175,14 +157,14 @@ def _spread(votes: Tensor) -> Tensor:
 
 def _deviation(offset: Tensor, weight: Tensor, settings: LayerSettings) -> Tensor:
     """Return the weighted local average of ``[1, 2, h, w]``, with what is short shrunk to 0."""
-    sums = local_mean(torch.cat((offset * weight, weight), 1), settings.reach)
-    mean = sums[:, :2] / (sums[:, 2:] + settings.hold)
+    sums = local_mean(torch.cat((offset * weight, weight), 1), settings.deviation_radius)
+    mean = sums[:, :2] / (sums[:, 2:] + settings.regularization)
     square = mean.square().sum(1, keepdim=True)
-    return mean * (1 - settings.least**2 / square.clamp_min(1e-12)).clamp_min(0)
+    return mean * (1 - settings.flow_error**2 / square.clamp_min(1e-12)).clamp_min(0)
 
 
-def _diffused(flow: Tensor, weight: Tensor, hold: float) -> Tensor:
-    """Fill in a field where its weight is small, from the nearest places where it is not.
+def _filled(flow: Tensor, weight: Tensor, regularization: float) -> Tensor:
+    """Fill in flow where its weight is small, from the nearest pixels where it is not.
 
     By normalised convolution over a pyramid (pull-push, Gortler et al. 1996).
     """
@@ -192,7 +174,7 @@ def _diffused(flow: Tensor, weight: Tensor, hold: float) -> Tensor:
     filled = levels[-1][:, :2] / (levels[-1][:, 2:] + 1e-6)
     for level in reversed(levels[:-1]):
         coarse = resize(filled, (level.shape[-2], level.shape[-1]))
-        filled = (level[:, :2] + hold * coarse) / (level[:, 2:] + hold)
+        filled = (level[:, :2] + regularization * coarse) / (level[:, 2:] + regularization)
     return filled
 
 

@@ -1,29 +1,53 @@
-"""Warping by optical flow, and where it can be relied on. Pure functions on tensors.
+"""Warping by optical flow, and masks of where the flow is reliable. Pure functions on tensors.
 
-Fields of flow are ``[1, 2, H, W]``, displacements right and down in pixels of their own grid,
-from the current frame to an earlier one: ``current(x) ≈ earlier(x + w(x))``.
+Flow is ``[1, 2, H, W]``: displacements right and down in pixels of its own grid, from the current
+frame to an earlier one, ``current(x) ≈ earlier(x + w(x))``.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.flow import Field
-from vidream.images import Size
-from vidream.images.filters import local_mean
+from vidream.core.filters import local_mean
+from vidream.core.images import Size
+from vidream.temporal.flow import FlowArray
 
 
-def to_flow(field: Field, device: torch.device | str = "cpu") -> Tensor:
-    """Turn a ``[H, W, 2]`` field into a ``[1, 2, H, W]`` tensor; what is not finite becomes 0."""
-    flow = torch.from_numpy(field).to(device).permute(2, 0, 1).unsqueeze(0).contiguous()
+@dataclass(frozen=True, slots=True)
+class MaskSettings:
+    """Constants of the masks. Lengths are in pixels, differences of pictures in [0, 1].
+
+    Consistency and boundary: Sundaram et al. 2010.
+    """
+
+    consistency: float = 0.01  # squared error there and back, as a share of both squared lengths,
+    consistency_offset: float = 0.5  # and on top of that
+    boundary: float = 0.01  # squared gradient, as a share of the squared length,
+    boundary_offset: float = 0.002  # and on top of that
+    static_gain: float = 1.2  # by which flow must explain the pictures better than no motion,
+    static_margin: float = 0.5 / 255  # and difference by which it must do so,
+    static_radius: int = 6  # averaged within this radius
+    static_blur: int = 2  # radius over which the decision is averaged
+    photometric_tolerance: float = 3 / 255  # difference up to which two places look the same,
+    photometric_radius: int = 3  # averaged within this radius
+
+
+SETTINGS = MaskSettings()
+
+
+def to_flow(array: FlowArray, device: torch.device | str = "cpu") -> Tensor:
+    """Return a ``[H, W, 2]`` flow as a ``[1, 2, H, W]`` tensor; what is not finite becomes 0."""
+    flow = torch.from_numpy(array).to(device).permute(2, 0, 1).unsqueeze(0).contiguous()
     # One NaN of a foreign estimator would spread through every later frame.
     return flow.nan_to_num(0.0, 0.0, 0.0)
 
 
 def resize_flow(flow: Tensor, size: Size) -> Tensor:
-    """Resample a field to another grid; its displacements are scaled to the new pixels."""
+    """Resample flow to another grid, its displacements scaled to the new pixels."""
     height, width = flow.shape[-2:]
     if (height, width) == size:
         return flow
@@ -33,96 +57,118 @@ def resize_flow(flow: Tensor, size: Size) -> Tensor:
 
 
 def warp(image: Tensor, flow: Tensor, mode: str = "bicubic") -> Tensor:
-    """Fetch each pixel of the current frame from the earlier image: ``image(x + w(x))``.
+    """Sample the earlier image at the pixels of the current frame: ``image(x + w(x))``.
 
     Args:
-        image: ``[1, C, H, W]``, the earlier frame, or what belongs to it.
+        image: ``[1, C, H, W]``, of the earlier frame.
         flow: ``[1, 2, H, W]``.
         mode: ``"bicubic"`` keeps detail over many frames; ``"bilinear"`` never overshoots.
 
     Returns:
-        ``[1, C, H, W]``; what lies outside the image repeats its border. Where the field is 0
-        the image is given bit for bit.
+        ``[1, C, H, W]``; beyond its border the image repeats it. Where the flow is 0 the image
+        is returned bit for bit.
     """
-    fetched = F.grid_sample(image, _grid(flow), mode, padding_mode="border", align_corners=False)
-    # The grid's rounding is small, but still ground would gather it frame after frame.
-    return torch.where(flow.any(1, keepdim=True), fetched, image)
+    sampled = F.grid_sample(
+        image, _sampling_grid(flow), mode, padding_mode="border", align_corners=False
+    )
+    # The grid's rounding is small, but still regions would gather it frame after frame.
+    return torch.where(flow.any(1, keepdim=True), sampled, image)
 
 
-def inside(flow: Tensor) -> Tensor:
-    """Tell, ``[1, 1, H, W]`` of 0 and 1, which pixels the field leads to inside the frame."""
-    grid = _grid(flow)
+def inside_mask(flow: Tensor) -> Tensor:
+    """Return, ``[1, 1, H, W]`` of 0 and 1, which pixels the flow leads to inside the frame."""
+    grid = _sampling_grid(flow)
     # A pixel's centre may lie half a pixel from the border's centre and still be in the picture.
     return (grid.abs() <= 1).all(-1).unsqueeze(1).float()
 
 
-def reliability(flow: Tensor, back: Tensor, *, edges: bool = True) -> Tensor:
-    """Tell where a field can be relied on: Ruder et al. 2016, constants of Sundaram et al. 2010.
+def forward_backward_mask(
+    flow: Tensor, backward: Tensor, *, boundaries: bool = True, settings: MaskSettings = SETTINGS
+) -> Tensor:
+    """Return where flow is reliable (Ruder, Dosovitskiy, Brox 2016).
 
     Args:
         flow: from the current frame to the earlier one.
-        back: from the earlier frame to the current one.
-        edges: also distrust the boundaries of motion, where flow is blurred.
+        backward: from the earlier frame to the current one.
+        boundaries: whether motion boundaries, where flow is blurred, are unreliable.
+        settings: the constants.
 
     Returns:
-        ``[1, 1, H, W]``: 0 where the way there and back does not return (disocclusion), at
-        boundaries of motion and outside the frame; 1 elsewhere.
+        ``[1, 1, H, W]``: 0 where the way there and back does not return (disocclusion), at motion
+        boundaries and outside the frame; else 1.
     """
-    returned = warp(back, flow, "bilinear")
-    apart = (flow + returned).square().sum(1, keepdim=True)
-    length = flow.square().sum(1, keepdim=True)
-    span = length + returned.square().sum(1, keepdim=True)
-    good = apart <= 0.01 * span + 0.5
-    if edges:
-        good &= coherent(flow)
-    return good.float() * inside(flow)
+    returned = warp(backward, flow, "bilinear")
+    error = (flow + returned).square().sum(1, keepdim=True)
+    length = flow.square().sum(1, keepdim=True) + returned.square().sum(1, keepdim=True)
+    good = error <= settings.consistency * length + settings.consistency_offset
+    if boundaries:
+        good &= ~motion_boundary_mask(flow, settings)
+    return good.float() * inside_mask(flow)
 
 
-def coherent(flow: Tensor) -> Tensor:
-    """Tell, bool ``[1, 1, H, W]``, where the field has no boundary of motion."""
-    return _slope(flow) <= 0.01 * flow.square().sum(1, keepdim=True) + 0.002
+def motion_boundary_mask(flow: Tensor, settings: MaskSettings = SETTINGS) -> Tensor:
+    """Return, bool ``[1, 1, H, W]``, where ``|∇u|² + |∇v|²`` is large for the flow's length."""
+    padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
+    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    slope = (across.square() + down.square()).sum(1, keepdim=True)
+    # Negated, so that NaN counts as a boundary.
+    return ~(
+        slope <= settings.boundary * flow.square().sum(1, keepdim=True) + settings.boundary_offset
+    )
 
 
-def suppress_static_flow(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
+def suppress_static_flow(
+    flow: Tensor, current: Tensor, earlier: Tensor, settings: MaskSettings = SETTINGS
+) -> Tensor:
     """Return the flow with 0 where the pictures do not show motion.
 
-    On even ground an estimator invents motion, or drags along what moves beside it; a dream on it
-    would swim. Motion is kept only where it explains the picture better than standing still by a
-    fifth and a noise of half a level, averaged around each pixel.
+    Where there is no texture an estimator invents motion, or drags along what moves nearby; a
+    dream there would swim. Flow is kept only where it explains the pictures better than standing
+    still.
 
     Args:
         flow: ``[1, 2, H, W]``, from the current picture to the earlier one.
         current: ``[1, C, H, W]`` in [0, 1].
         earlier: likewise.
+        settings: the constants.
     """
-    moved = local_mean((current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True), 6)
-    still = local_mean((current - earlier).abs().mean(1, keepdim=True), 6)
-    moving = (still > 1.2 * moved + 0.5 / 255).float()
-    return flow * local_mean(moving, 2)
+    radius = settings.static_radius
+    moved = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
+    still = (current - earlier).abs().mean(1, keepdim=True)
+    moved, still = local_mean(moved, radius), local_mean(still, radius)
+    moving = (still > settings.static_gain * moved + settings.static_margin).float()
+    return flow * local_mean(moving, settings.static_blur)
 
 
-def photometric_mask(flow: Tensor, current: Tensor, earlier: Tensor, astray: float = 0.0) -> Tensor:
-    """Return, ``[1, 1, H, W]`` of 0 and 1, where the earlier picture, warped, looks like this one.
-
-    What differs by less than three levels around a pixel is taken for the same, and so is what a
-    flow astray by a fraction of a pixel would make of the texture there.
+def photometric_mask(
+    flow: Tensor,
+    current: Tensor,
+    earlier: Tensor,
+    flow_error: float = 0.0,
+    settings: MaskSettings = SETTINGS,
+) -> Tensor:
+    """Return, ``[1, 1, H, W]`` of 0 and 1, where the warped earlier picture looks like this one.
 
     Args:
         flow: ``[1, 2, H, W]``, from the current picture to the earlier one.
         current: ``[1, C, H, W]`` in [0, 1].
         earlier: likewise.
-        astray: distance in pixels by which the flow may be wrong.
+        flow_error: pixels by which the flow may be wrong: the difference that this makes with the
+            texture there is tolerated.
+        settings: the constants.
     """
-    apart = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
-    if astray:
+    difference = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
+    if flow_error:
         padded = F.pad(current, (1, 0, 1, 0), mode="replicate")
         right = (current - padded[..., 1:, :-1]).abs()
         down = (current - padded[..., :-1, 1:]).abs()
-        apart = apart - astray * (right + down).mean(1, keepdim=True)
-    return (local_mean(apart, 3) < 3 / 255).float() * inside(flow)
+        difference = difference - flow_error * (right + down).mean(1, keepdim=True)
+    alike = local_mean(difference, settings.photometric_radius) < settings.photometric_tolerance
+    return alike.float() * inside_mask(flow)
 
 
-def soften(mask: Tensor, radius: int) -> Tensor:
+def feather_binary(mask: Tensor, radius: int) -> Tensor:
     """Shrink a mask of 0 and 1 by ``radius`` pixels, with a ramp of that width inside its border.
 
     What was 0 stays 0, so that nothing unreliable comes back through the blur.
@@ -134,16 +180,8 @@ def soften(mask: Tensor, radius: int) -> Tensor:
     return local_mean(all_around.to(mask.dtype), radius)
 
 
-def _slope(flow: Tensor) -> Tensor:
-    """``|∇u|² + |∇v|²`` by central differences, ``[1, 1, H, W]``."""
-    padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
-    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
-    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
-    return (across.square() + down.square()).sum(1, keepdim=True)
-
-
-def _grid(flow: Tensor) -> Tensor:
-    """Give the sampling grid of :func:`torch.nn.functional.grid_sample`, ``[1, H, W, 2]``."""
+def _sampling_grid(flow: Tensor) -> Tensor:
+    """Return the grid of :func:`torch.nn.functional.grid_sample`, ``[1, H, W, 2]``."""
     height, width = flow.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype) + 0.5
     y = torch.arange(height, device=flow.device, dtype=flow.dtype) + 0.5

@@ -1,0 +1,65 @@
+"""A dream growing octave by octave: the animation of the article that this project began with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+from vidream.core.errors import NetworkError
+from vidream.core.images import Size, resize
+from vidream.core.settings import AnimationSettings
+from vidream.dream.dreamer import Dreamer
+from vidream.dream.views import draw_views
+
+OnStep = Callable[[int, int], None]
+"""Called with the pixels that have taken a gradient step so far, and in all."""
+
+
+def grow(
+    still: Tensor,
+    dreamer: Dreamer,
+    settings: AnimationSettings,
+    sizes: tuple[Size, ...],
+    on_step: OnStep,
+) -> Iterator[Tensor]:
+    """Dream a still octave by octave, each from a blend of the octave before and the still.
+
+    Unlike :meth:`Dreamer.dream`, whose octaves carry the detail alone, the dream itself is
+    resampled, also to sizes beyond the still's own, as in TensorFlow's DeepDream tutorial.
+
+    Args:
+        still: float32 ``[1, 3, H, W]`` RGB in [0, 1].
+        dreamer: whose settings say how many steps each octave has.
+        settings: blend, and how often a picture is shown.
+        sizes: of the octaves.
+        on_step: called after each step.
+
+    Yields:
+        Float32 ``[1, 3, H, W]`` in [0, 1], of the still's size.
+
+    Raises:
+        NetworkError: the smallest octave is too small for the network.
+    """
+    still = still.to(dreamer.device)
+    full: Size = (still.shape[-2], still.shape[-1])
+    least = dreamer.network.minimum_side
+    if min(sizes[0]) < least:
+        raise NetworkError(
+            f"the smallest octave, {sizes[0][1]}×{sizes[0][0]}, is too small for the network, "
+            f"which takes {least} pixels a side: use a larger picture, or a larger `first_octave`"
+        )
+    steps, every = dreamer.settings.steps, settings.every
+    done, total = 0, steps * sum(height * width for height, width in sizes)
+    if every is not None:
+        yield still
+    dream = None
+    for octave, size in enumerate(sizes):
+        ground = resize(still, size)
+        dream = ground if dream is None else ground.lerp(resize(dream, size), settings.blend)
+        for step, view in enumerate(draw_views(dreamer.settings, octave, steps), 1):
+            dream = dreamer.ascend(dream, [view], ground)
+            done += size[0] * size[1]
+            on_step(done, total)
+            if step == steps or (every is not None and step % every == 0):
+                yield resize(dream, full)

@@ -1,0 +1,59 @@
+"""``vidream list``: the names there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import click
+
+from vidream.cli.options import Command
+from vidream.cli.terminal import fail
+from vidream.core.errors import VidreamError
+from vidream.core.presets import DEFAULT, PRESETS
+from vidream.core.registry import EFFECTS, FLOWS
+
+_OF_A_NETWORK = ("layers", "classes")
+_KINDS = ("presets", "networks", *_OF_A_NETWORK, "flows", "effects")
+
+_Rows = Iterator[tuple[str, str]]
+
+
+@click.command(
+    "list",
+    cls=Command,
+    usage="list presets|networks|layers NETWORK|classes NETWORK|flows|effects",
+    no_args_is_help=True,
+)
+@click.argument("kind", type=click.Choice(_KINDS))
+@click.argument("network", required=False)
+def list_names(kind: str, network: str | None) -> None:
+    """List presets, networks, the layers or classes of a network, flows, or effects."""
+    if (kind in _OF_A_NETWORK) is (network is None):
+        names = "a network" if network is None else "no network"
+        raise click.UsageError(f"{kind} want {names}: see vidream list --help")
+    try:
+        rows = list(_rows(kind, network or ""))
+    except VidreamError as error:
+        fail(error)
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, description in rows:
+        click.echo(f"{name:<{width}}  {description}".rstrip())
+
+
+def _rows(kind: str, network: str) -> _Rows:
+    if kind == "presets":
+        for name, preset in PRESETS.items():
+            yield name, preset.shows + (" (default)" if name == DEFAULT else "")
+    elif kind in ("flows", "effects"):
+        for name in (FLOWS if kind == "flows" else EFFECTS).names():
+            yield name, ""
+    else:
+        yield from _table(kind, network)
+
+
+def _table(kind: str, network: str) -> Iterable[tuple[str, str]]:
+    from vidream.networks import tables  # noqa: PLC0415  (the others need not wait for it)
+
+    if kind == "networks":
+        return tables.network_table()
+    return tables.layer_table(network) if kind == "layers" else tables.class_table(network)

@@ -1,0 +1,246 @@
+"""From what was typed to renders: the part that `vidream`, `zoom` and `octaves` share."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from vidream.cli.config import merged, read_config
+from vidream.cli.options import QUIET, VERBOSE, Option, given_values, in_words, options_of
+from vidream.cli.targets import Plan, Task, is_up_to_date, plan_targets
+from vidream.cli.terminal import ProgressBar, Signals, Stopped, fail, handled_signals, messages, say
+from vidream.core.allocator import keep_freed_memory
+from vidream.core.errors import SettingsError, VidreamError
+from vidream.core.presets import DEFAULT, PRESETS, preset_settings
+from vidream.core.reporting import CancelledError
+from vidream.core.settings import Settings
+from vidream.media.places import parse_source, parse_target
+
+if TYPE_CHECKING:
+    from vidream.render.job import Job
+
+_BEFORE = (
+    *("Dream", "Content", "Style", "Examples (pixelnn)", "Ascent", "Motion", "Postprocessing"),
+    *("Over time", "Input"),
+)
+
+
+def render_options(
+    *,
+    own: str | None = None,
+    without: Collection[str] = (),
+    but: Collection[str] = (),
+    preset: str = DEFAULT,
+) -> list[click.Parameter]:
+    """Return the parameters of a command that renders.
+
+    Args:
+        own: group of settings that are this command's alone.
+        without: groups that it does not have.
+        but: settings that it does not have.
+        preset: its usual one.
+    """
+    groups = [group for group in _BEFORE if group not in without]
+    return [
+        click.Argument(["sources"], metavar="SOURCE...", nargs=-1, required=True),
+        *(options_of(own, common=True) if own else ()),
+        Option(
+            ["--preset"],
+            metavar="NAME",
+            group="Dream",
+            type=click.Choice(list(PRESETS)),
+            help=f"What one sees, as in eyes. [default: {preset}]",
+        ),
+        *(option for group in groups for option in options_of(group, but=but)),
+        Option(
+            ["-o", "--output"],
+            metavar="TARGET",
+            group="Output",
+            help="File or folder to write. Unset: SOURCE.dream.* beside the source.",
+        ),
+        Option(
+            ["--suffix"],
+            metavar="SUFFIX",
+            group="Output",
+            common=False,
+            help="Suffix of targets in a folder, or beside their sources.",
+        ),
+        *options_of("Output", but=but),
+        *options_of("Device", but=but),
+        Option(["--config"], metavar="FILE.toml", help="Read settings from a file."),
+        QUIET,
+        VERBOSE,
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was typed.
+
+    Args:
+        preset: None for the usual one.
+        values: settings that are given, by name.
+        moving: whether stills are animated.
+        quiet: print errors only.
+        verbose: print what is going on.
+    """
+
+    preset: str | None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    moving: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    def settings(self) -> Settings:
+        """Return the settings as far as they depend on no source.
+
+        Raises:
+            SettingsError: they do not go together.
+        """
+        return preset_settings(self.preset or DEFAULT, **self.values)
+
+    def job(self, task: Task) -> Job:
+        """Make the job of a task, without checking it.
+
+        Raises:
+            VidreamError: its source or target means nothing, or its settings do not go together.
+        """
+        from vidream.render.job import Job, default_preset  # noqa: PLC0415
+
+        source = parse_source(task.source)
+        settings = self.settings()
+        moving = self.moving or not source.is_picture or settings.animation.asked
+        target = parse_target(task.target, settings.write, moving=moving)
+        if self.preset is None:
+            settings = preset_settings(default_preset(source, target, self.values), **self.values)
+        return Job(source, target, settings)
+
+
+def render_command(animate: str | None, options: dict[str, Any]) -> None:
+    """Render what the options of a command say; ends the program if that fails.
+
+    Args:
+        animate: what stills are animated as.
+        options: as click has them, by the names of :func:`render_options`.
+    """
+    sources, output, suffix = (options.pop(name) for name in ("sources", "output", "suffix"))
+    quiet, verbose = options.pop("quiet"), options.pop("verbose")
+    config, preset = options.pop("config"), options.pop("preset")
+    try:
+        values = merged(read_config(config) if config else {}, given_values(options))
+        preset = preset or values.pop("preset", None)
+        values.pop("preset", None)
+        # Keys say themselves that it is a zoom, and by how much.
+        moved = any(term.setting in ("zoom", "rotate") for term in values.get("keys", ()))
+        if animate is not None and not moved:
+            values["animate"] = animate
+        request = Request(preset, values, animate is not None, quiet, verbose)
+        moving = animate is not None or request.settings().animation.asked
+    except SettingsError as error:
+        raise click.UsageError(in_words(error)) from error
+    plan = plan_targets(sources, output, suffix, moving=moving)
+    try:
+        with handled_signals() as signals:
+            render = _render_batch if plan.is_batch else _render_one
+            render(plan, request, signals)
+    except KeyboardInterrupt as stop:  # between two runs
+        _end("stopped", stop)
+
+
+def _render_one(plan: Plan, request: Request, signals: Signals) -> None:
+    try:
+        job = request.job(plan.tasks[0])
+        job.check()
+    except SettingsError as error:
+        raise click.UsageError(in_words(error)) from error
+    except VidreamError as error:
+        fail(error)
+    try:
+        _run(job, request, signals)
+    except VidreamError as error:
+        fail(error)
+
+
+def _render_batch(plan: Plan, request: Request, signals: Signals) -> None:
+    """Render several; what is up to date is skipped, and a failure does not end it."""
+    with _folder(plan.folder):
+        failed = [task for task in plan.tasks if not _is_done(task, request, signals)]
+    if failed:
+        names = ", ".join(task.source for task in failed)
+        say(f"{len(failed)} of {len(plan.tasks)} failed: {names}")
+        sys.exit(1)
+
+
+def _is_done(task: Task, request: Request, signals: Signals) -> bool:
+    """Render one of several, unless it is done; print what comes of it."""
+    inform: Callable[[str], None] = (lambda _: None) if request.quiet else say
+    try:
+        job = request.job(task)
+        if is_up_to_date(task, job.settings):
+            inform(f"{task.target} is up to date")
+            return True
+        if not job.source.is_picture:  # what an interrupted run has left is gone on from
+            job = replace(job, settings=job.settings.updated(resume=True))
+        job.check()
+        _run(job, request, signals)
+    except VidreamError as error:
+        text = in_words(error)
+        say(text if task.source in text or task.target in text else f"{task.source}: {text}")
+        return False
+    inform(f"{task.target} is done")
+    return True
+
+
+def _run(job: Job, request: Request, signals: Signals) -> None:
+    """Run a job; ends the program if a signal does.
+
+    Raises:
+        VidreamError: the job failed.
+    """
+    with (
+        messages(quiet=request.quiet, verbose=request.verbose),
+        ProgressBar(hidden=request.quiet, signals=signals) as progress,
+    ):
+        try:
+            cancel = signals.new_run(waits=not job.source.is_live)
+            keep_freed_memory()
+            from vidream.render.run import run  # noqa: PLC0415  (it imports PyTorch)
+
+            run(replace(job, reporter=progress, cancel=cancel))
+        except CancelledError as error:
+            progress.close()
+            _end(in_words(error), Stopped(signals.number or signal.SIGINT))
+        except KeyboardInterrupt as stop:
+            progress.close()
+            _end(progress.describe_stop(getattr(stop, "__notes__", [])), stop)
+
+
+def _end(text: str, stop: KeyboardInterrupt) -> NoReturn:
+    """Print how a run was stopped, and end with the status by which a shell tells the signal."""
+    say(text)
+    sys.exit(128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT))
+
+
+@contextlib.contextmanager
+def _folder(path: Path | None) -> Iterator[None]:
+    """Make a folder; it goes again if nothing comes into it."""
+    try:
+        if path is not None:
+            path.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        fail(VidreamError(f"output folder {path.parent if path else ''} does not exist"))
+    except OSError as error:
+        fail(VidreamError(f"cannot make the folder {path}: {error.strerror}"))
+    try:
+        yield
+    finally:
+        if path is not None:
+            with contextlib.suppress(OSError):  # it is not empty
+                path.rmdir()

@@ -1,0 +1,129 @@
+"""What becomes of each source where several are given, or no target is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from vidream.core.errors import VidreamError
+from vidream.core.settings import Settings
+from vidream.media.codecs import CONTAINERS
+from vidream.media.places import StillFile, VideoFile, parse_source
+
+_VIDEO = ".mp4"  # of what cannot be written as it is read
+_PIPED = (".y4m", ".nut")  # not compressed
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A source and its target, as they are written."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is rendered into what.
+
+    Args:
+        tasks: in their order.
+        is_batch: whether dreams that are up to date are skipped, and failures do not end it.
+        folder: that is to be made for them.
+    """
+
+    tasks: tuple[Task, ...]
+    is_batch: bool = False
+    folder: Path | None = None
+
+
+def plan_targets(
+    sources: Sequence[str], output: str | None, suffix: str | None, *, moving: bool
+) -> Plan:
+    """Name the target of each source.
+
+    Args:
+        sources: at least one.
+        output: a file, a folder, or None for files beside the sources.
+        suffix: of the targets, in a folder or beside their sources; None for that of the source.
+        moving: whether stills are animated.
+
+    Raises:
+        UsageError: a source needs a named target, or two would have the same one.
+    """
+    if output is not None and not _is_folder(output):
+        if len(sources) > 1:
+            raise click.UsageError(f"{len(sources)} sources need a folder: -o FOLDER/")
+        return Plan((Task(sources[0], output),))
+    tasks = [Task(source, _target(source, output, suffix, moving=moving)) for source in sources]
+    if output is None:  # `vidream *.mp4` may name dreams of an earlier run
+        made = {task.target for task in tasks}
+        tasks = [task for task in tasks if task.source not in made]
+    by_target: dict[str, str] = {}
+    for task in tasks:
+        other = by_target.get(os.path.normcase(task.target))
+        if other is not None:
+            raise click.UsageError(
+                f"{other} and {task.source} would both become {task.target}: rename one"
+            )
+        by_target[os.path.normcase(task.target)] = task.source
+    folder = None if output is None or Path(output).exists() else Path(output)
+    return Plan(tuple(tasks), len(sources) > 1 or output is not None, folder)
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def _target(source: str, folder: str | None, suffix: str | None, *, moving: bool) -> str:
+    """Name the target of a source, in a folder or beside it."""
+    try:
+        parsed = parse_source(source)
+    except VidreamError:  # it is refused in its turn
+        parsed = VideoFile(Path(source))
+    if not isinstance(parsed, (StillFile, VideoFile)):
+        raise click.UsageError(f"{source} is no file to name its dream after: give -o FILE")
+    path, own = Path(source), Path(source).suffix.lower()
+    if suffix is None:
+        writable = own in CONTAINERS and own not in _PIPED
+        kept = not moving if isinstance(parsed, StillFile) else writable
+        suffix = path.suffix if kept else _VIDEO
+    suffix = suffix if suffix.startswith(".") else f".{suffix}"
+    if folder is None:
+        return str(path.with_name(f"{path.stem}.dream{suffix}"))
+    return str(Path(folder) / f"{path.stem}{suffix}")
+
+
+def is_up_to_date(task: Task, settings: Settings) -> bool:
+    """Whether a target was made of its source, as it is now, with these settings."""
+    from vidream.media.metadata import read_comment  # noqa: PLC0415  (PyAV takes its time)
+    from vidream.render.record import Record  # noqa: PLC0415
+
+    source, target = Path(task.source), Path(task.target)
+    try:
+        record = Record.find(read_comment(str(target))) if target.is_file() else None
+        if record is None or record.source != source.name:
+            return False
+        if _as_recorded(Settings.from_dict(record.settings)) != _as_recorded(settings):
+            return False
+        made = target.stat().st_mtime
+        return all(path.stat().st_mtime <= made for path in (source, *_files(settings)))
+    except (VidreamError, OSError):
+        return False
+
+
+def _as_recorded(settings: Settings) -> Settings:
+    """Return settings as a record holds them: without folders, and what is of a run alone."""
+    settings = settings.updated(overwrite=False, resume=False, keep_work=False)
+    return Settings.from_dict(settings.to_dict(path=lambda path: Path(path).name or path))
+
+
+def _files(settings: Settings) -> Iterator[Path]:
+    """Yield the files and folders that settings name."""
+    found: list[str] = []
+    settings.to_dict(path=lambda path: found.append(path) or path)  # type: ignore[func-returns-value]
+    yield from (Path(name).expanduser() for name in found)

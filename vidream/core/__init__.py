@@ -1,0 +1,1 @@
+"""Frames, settings, errors, image tensors, devices, queues, and the contracts."""

@@ -1,0 +1,197 @@
+"""Presets: named combinations of network, layers and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidream.core.errors import SettingsError, unknown
+from vidream.core.settings import Settings
+
+DEFAULT = "creatures"
+"""The preset where none is given."""
+
+CLASS = "class"
+"""The preset where none is given, but a class."""
+
+OCTAVE_PRESET = "octaves"
+"""The preset where none is given, of an animation of octaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named combination.
+
+    Args:
+        shows: what one sees.
+        values: settings that differ from the defaults.
+    """
+
+    shows: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _channels(layer: str, *numbers: int) -> tuple[str, ...]:
+    return tuple(f"{layer}#{number}" for number in numbers)
+
+
+# A few channels pull less evenly than a whole layer does.
+_CHANNELS: Mapping[str, Any] = {"steps": 8, "step_size": 0.011}
+
+# The default preset differs from the defaults in nothing: each default is stated once.
+PRESETS: Mapping[str, Preset] = {
+    DEFAULT: Preset("animal faces, eyes and fur growing out of everything"),
+    "beasts": Preset("shaggy beasts and coils of beads", {"layers": ("Mixed_6c",)}),
+    "dogs": Preset(
+        "dogs' faces and their pelts",
+        {"layers": ("Mixed_6d#178:0.5", "Mixed_6d#408", "Mixed_6d#448:2"), **_CHANNELS},
+    ),
+    "eyes": Preset(
+        "human eyes, lids and brows",
+        {
+            "layers": (*_channels("Mixed_6c", 249, 256), "Mixed_6b#70"),
+            "objective": "mean",
+            **_CHANNELS,
+        },
+    ),
+    "feathers": Preset("plumage, feather over feather", {"layers": ("Mixed_6d#617",), **_CHANNELS}),
+    "scales": Preset(
+        "the hide of lizards and snakes: a texture",
+        {"layers": ("Mixed_6d#140", "Mixed_6c#160"), **_CHANNELS},
+    ),
+    "shells": Preset(
+        "coils and whorls, as of snails and ammonites",
+        {"layers": ("Mixed_6c#716", "Mixed_6d#648"), **_CHANNELS},
+    ),
+    "palaces": Preset(
+        "rows of houses, domes, arches and windows",
+        {"layers": (*_channels("Mixed_6d", 69, 762), "Mixed_6c#707"), **_CHANNELS},
+    ),
+    "leaves": Preset(
+        "broad leaves with their veins",
+        {"layers": _channels("Mixed_6d", 62, 635, 647), **_CHANNELS},
+    ),
+    "jungle": Preset(
+        "palms and fronds",
+        {
+            "layers": ("Mixed_6c#719", "Mixed_6d#91", "Mixed_6d#647:0.3"),
+            "objective": "mean",
+            **_CHANNELS,
+        },
+    ),
+    "flowers": Preset(
+        "blossoms like orchids and hydrangeas",
+        {"layers": _channels("Mixed_6d", 94, 641), "objective": "mean", **_CHANNELS},
+    ),
+    "rosettes": Preset(
+        "small round blossoms, rolled up like snails: a texture",
+        {"layers": ("Mixed_6b#88", "Mixed_6c#628"), **_CHANNELS},
+    ),
+    "baubles": Preset("crowds of glittering beads", {"layers": ("Mixed_6d#68",), **_CHANNELS}),
+    "waves": Preset(
+        "folds and zigzags: a texture", {"layers": _channels("Mixed_6d", 726, 738), **_CHANNELS}
+    ),
+    "swirls": Preset(
+        "spirals, rings and dots: a texture",
+        {"layers": ("Mixed_5d:0.7", "Mixed_5c:0.3"), "octaves": 5},
+    ),
+    "veins": Preset(
+        "glowing veins and cells, as of stained glass: a texture",
+        {"layers": ("Mixed_5b",), "octaves": 5},
+    ),
+    "weave": Preset(
+        "dark strokes, as of a basket: a texture",
+        {"layers": ("Conv2d_4a_3x3",), "step_size": 0.006},
+    ),
+    "vgg19": Preset(
+        "great eyes in furry rings, as VGG19 sees them (needs its weights, 80 MB)",
+        {"network": "vgg19", "layers": ("block5_conv1",)},
+    ),
+    # Many octaves lay out a scene, views of many kinds keep it from being a texture that only the
+    # network recognises.
+    CLASS: Preset(
+        "a class by its name, tabby by default (needs its weights, 23 MB)",
+        {
+            "network": "efficientnet_lite2",
+            "classes": ("tabby",),
+            "octaves": 6,
+            "octave_scale": 1.3,
+            "steps": 20,
+            "step_size": 0.01,
+            "jitter": 16,
+            "jitter_rotation": 10.0,
+            "jitter_scale": 0.2,
+            "jitter_noise": 0.1,
+            "detail": 0.3,
+            "smoothing": 1.0,
+        },
+    ),
+    # The terms of the article, with weights for losses that are relative to the style's.
+    "painted": Preset(
+        "the frame painted anew in the style of images (needs vgg19, 80 MB)",
+        {
+            "network": "vgg19",
+            "objective": "none",
+            "style_size": 256,
+            "content_weight": 0.005,
+            "total_variation": 3.0,
+            # All colours and sizes that the style has, and no others.
+            "color": 0.0,
+            "detail": 1.0,
+            "octaves": 3,
+            "octave_scale": 1.6,
+            "steps": 100,
+            "step_size": 0.03,
+            "anneal": 0.05,
+            "smoothing": 0.5,
+        },
+    ),
+    # The numbers of the article's animation. Its steps are of 0.01 where black to white is 2.
+    OCTAVE_PRESET: Preset(
+        "a still's dream growing over five octaves, as in the article",
+        {
+            "animate": "octaves",
+            "octaves": 5,
+            "octave_scale": 1.3,
+            "steps": 200,
+            "step_size": 0.005,
+            "anneal": 1.0,
+            "normalize": "std",
+        },
+    ),
+    # What ascent in raw pixels climbs to: opponent colours and high frequencies.
+    "psychedelic": Preset(
+        "rainbow rings, beads and eyes in every color",
+        {
+            "color": 0.0,
+            "detail": 1.0,
+            "smoothing": 1.5,
+            "steps": 10,
+            "step_size": 0.01,
+            "anneal": 1.0,
+        },
+    ),
+}
+
+
+def usual_preset(values: Mapping[str, Any], *, octaves: bool = False) -> str:
+    """Return the name of the preset where none is given, for some given settings."""
+    return OCTAVE_PRESET if octaves else CLASS if values.get("classes") else DEFAULT
+
+
+def preset_settings(name: str = DEFAULT, **values: Any) -> Settings:
+    """Return the settings of a preset, updated with ``values``.
+
+    Another network than the preset's takes its own layers unless ``layers`` are given.
+
+    Raises:
+        SettingsError: there is no such preset, or a value is out of range.
+    """
+    if name not in PRESETS:
+        hint = f"The presets are {', '.join(PRESETS)}."
+        raise SettingsError(unknown("preset", name, PRESETS, hint))
+    base = Settings().updated(**PRESETS[name].values)
+    if values.get("network", base.dream.network) != base.dream.network:
+        values.setdefault("layers", ())
+    return base.updated(**values)

@@ -1,0 +1,92 @@
+"""Progress events of a run, and its cancellation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from vidream.core.errors import VidreamError
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReport:
+    """One frame that was written.
+
+    Args:
+        index: number of the frame, from 0.
+        expected: number of frames in all, if known.
+        time: presentation time, in seconds.
+        seconds: compute time.
+        propagated: whether it started from the previous output.
+        cut: whether it begins a scene.
+        duplicate: whether it repeats the previous frame, and so its output.
+    """
+
+    index: int
+    expected: int | None
+    time: float
+    seconds: float
+    propagated: bool
+    cut: bool = False
+    duplicate: bool = False
+
+
+class Reporter:
+    """Receives the events of a run, and ignores them; subclasses override it.
+
+    Called in the thread of :func:`vidream.render.run.run`. Must not raise: to stop a run there is
+    :class:`CancelToken`.
+    """
+
+    def frame(self, report: FrameReport) -> None:
+        """A frame was written."""
+
+    def step(self, done: int, total: int) -> None:
+        """``done`` of ``total`` pixels have taken a step, where one frame takes long."""
+
+    def download(self, done: int, total: int | None) -> None:
+        """``done`` bytes of a weights file, of ``total`` if known, have arrived."""
+
+    def join(self, done: int, total: int) -> None:
+        """``done`` of ``total`` frames have been joined into the target."""
+
+
+class CancelledError(VidreamError):
+    """The run was cancelled; the message says what is kept."""
+
+
+class CancelToken:
+    """Asks one run to stop after the current frame. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run is to stop."""
+        return self._event.is_set()
+
+    def cancel(self) -> None:
+        """Ask the run to stop. Safe in any thread, and in a signal handler."""
+        self._event.set()
+        for callback in tuple(self._callbacks):
+            callback()
+
+    @contextmanager
+    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Within the context, call ``callback`` on :meth:`cancel`, to unblock a wait."""
+        self._callbacks.append(callback)
+        try:
+            if self.cancelled:
+                callback()
+            yield
+        finally:
+            self._callbacks.remove(callback)
+
+    def check(self) -> None:
+        """Raise a CancelledError if the run is to stop."""
+        if self.cancelled:
+            raise CancelledError("cancelled")

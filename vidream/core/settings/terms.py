@@ -1,0 +1,124 @@
+"""Values written as text: layers, classes, styles, times, numbers, amounts of memory."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Self
+
+from vidream.core.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTerm:
+    """A layer, or a channel of it, and its weight: ``NAME[#CHANNEL][:WEIGHT]``."""
+
+    layer: str
+    weight: float = 1.0
+    channel: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse ``Mixed_6b#42:0.5``; raises a SettingsError."""
+        match = re.fullmatch(r"([\w.]+)(?:#(\d+))?(?::([-+.\deE]+))?", text)
+        try:
+            if match is None:
+                raise ValueError
+            name, channel, weight = match.groups()
+            term = cls(name, float(weight or 1), None if channel is None else int(channel))
+            if not math.isfinite(term.weight):
+                raise ValueError
+        except ValueError:
+            raise SettingsError(
+                f"{text!r} is not a layer: write NAME, NAME:WEIGHT or NAME#CHANNEL, "
+                "as in Mixed_6b#42:0.5"
+            ) from None
+        return term
+
+    def __str__(self) -> str:
+        channel = "" if self.channel is None else f"#{self.channel}"
+        weight = "" if self.weight == 1 else f":{plain_number(self.weight)}"
+        return f"{self.layer}{channel}{weight}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTerm:
+    """A class by its name or number, and its weight: ``NAME[:WEIGHT]``."""
+
+    name: str
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse ``tiger cat:0.5``; raises a SettingsError."""
+        name, colon, weight = text.rpartition(":")
+        try:
+            term = cls((name if colon else weight).strip(), float(weight) if colon else 1.0)
+            if not term.name or not math.isfinite(term.weight):
+                raise ValueError
+        except ValueError:
+            raise SettingsError(
+                f"{text!r} is not a class: write NAME or NAME:WEIGHT, as in 'tiger cat:0.5'"
+            ) from None
+        return term
+
+    def __str__(self) -> str:
+        plain = self.weight == 1 and ":" not in self.name
+        return self.name if plain else f"{self.name}:{plain_number(self.weight)}"
+
+
+@dataclass(frozen=True, slots=True)
+class StyleTerm:
+    """A style image and its weight above 0: ``FILE[:WEIGHT]``.
+
+    A file whose name ends like a weight needs one.
+    """
+
+    path: str
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse ``brush.jpg:0.5``; raises a SettingsError."""
+        match = re.fullmatch(r"(.+?)(?::([-+]?[\d.]+(?:[eE][-+]?\d+)?))?", text)
+        try:
+            if match is None:
+                raise ValueError
+            term = cls(match[1], float(match[2] or 1))
+            if not 0 < term.weight < math.inf:
+                raise ValueError
+        except ValueError:
+            raise SettingsError(
+                f"{text!r} is not a style: write FILE or FILE:WEIGHT with a weight above 0, "
+                "as in brush.jpg:0.5"
+            ) from None
+        return term
+
+    def __str__(self) -> str:
+        plain = self.weight == 1 and type(self).parse(self.path).path == self.path
+        return self.path if plain else f"{self.path}:{plain_number(self.weight)}"
+
+
+def plain_number(number: float) -> str:
+    """Format a number without an exponent; parsing it returns the same number."""
+    return format(Decimal(repr(number)), "f").removesuffix(".0")
+
+
+def parse_time(text: str) -> float:
+    """Parse ``90``, ``1:30`` or ``0:01:30.5`` as seconds; raises a SettingsError."""
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", text.strip())
+    if match is None:
+        raise SettingsError(f"{text!r} is not a time: write seconds (90.5) or [H:]MM:SS (1:30.5)")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_bytes(text: str) -> int:
+    """Parse ``4G``, ``800M`` or ``1.5GiB`` (powers of 1024); raises a SettingsError."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    size = int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " ")) if match else 0
+    if size < 1:
+        raise SettingsError(f"{text!r} is not an amount of memory: write 4G, 800M or 1.5GiB")
+    return size

@@ -1,0 +1,76 @@
+"""Preconditioning: ascent in decorrelated coordinates (Olah et al. 2017, *Feature Visualization*).
+
+In RGB pixels the gradient is steepest in high frequencies and opponent colours. Here channels are
+mixed by the colour covariance of natural images, and low frequencies weighted up. Both maps are
+symmetric and positive definite, so that every step still ascends.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vidream.core.filters import gaussian_blur
+from vidream.core.images import resize
+from vidream.core.settings import DreamSettings
+
+LEVELS = 4
+"""Octaves of frequency with a weight each; lower ones share the last weight."""
+
+# Square root of the covariance of R, G and B in natural images (Olah et al. 2017, *lucid*).
+_COLOR_ROOT = torch.tensor(
+    [[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], dtype=torch.float64
+)
+
+
+def precondition(gradient: Tensor, settings: DreamSettings) -> Tensor:
+    """Return the direction to step in, not normalized, from a ``[B, 3, H, W]`` gradient."""
+    gradient = gaussian_blur(gradient, settings.smoothing)
+    # What grows in grey is to stay grey; natural grey has a tint.
+    if not settings.grey:
+        gradient = decorrelate_color(gradient, settings.color)
+    return weight_bands(gradient, settings.detail)
+
+
+def color_matrix(color: float) -> Tensor:
+    """Return the symmetric ``[3, 3]`` matrix, of trace 3, that mixes channels.
+
+    From the identity at 0 to the covariance of natural images, nearly grey, at 1.
+    """
+    covariance = _COLOR_ROOT @ _COLOR_ROOT.T
+    covariance = covariance * (3 / covariance.trace())
+    return (torch.eye(3, dtype=torch.float64).lerp(covariance, color)).float()
+
+
+def decorrelate_color(gradient: Tensor, color: float) -> Tensor:
+    """Mix the channels by :func:`color_matrix`."""
+    if color == 0:
+        return gradient
+    return torch.einsum("ij,bjhw->bihw", color_matrix(color).to(gradient), gradient)
+
+
+def band_weights(detail: float) -> list[float]:
+    """Return the weight of each band, finest first: 1/f⁰ at detail 1, 1/f at 0.5, 1/f² at 0."""
+    falloff = 2 * (1 - detail)
+    return [2 ** (falloff * level) for level in range(LEVELS + 1)]
+
+
+def weight_bands(gradient: Tensor, detail: float) -> Tensor:
+    """Weight the bands of a Laplacian pyramid (Burt and Adelson 1983) by :func:`band_weights`.
+
+    Computed as a weighted sum of the Gaussian levels. Downsampling, by [1, 3, 3, 1] / 8, is the
+    adjoint of upsampling.
+    """
+    if detail == 1:
+        return gradient
+    weights = band_weights(detail)
+    levels = [gradient]
+    for _ in weights[1:]:
+        height, width = levels[-1].shape[-2:]
+        levels.append(resize(levels[-1], (-(-height // 2), -(-width // 2))))
+    total = levels.pop() * (weights[-1] - weights[-2])
+    for level, weight, finer in zip(
+        reversed(levels), reversed(weights[:-1]), [*reversed(weights[:-2]), 0.0], strict=True
+    ):
+        total = resize(total, (level.shape[-2], level.shape[-1])).add_(level, alpha=weight - finer)
+    return total

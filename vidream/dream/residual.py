@@ -1,0 +1,67 @@
+"""Statistics of a residual, dream − source, held over time.
+
+Steps add what the network does not see, which would accumulate as contrast; and the few steps of
+a propagated dream add less colour than the many of its first, so that it would pale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualStatistics:
+    """Mean absolute value of a residual."""
+
+    light: float = 0.0  # of the mean of R, G and B
+    colour: float = 0.0  # of the departure from that
+
+    @classmethod
+    def of(cls, residual: Tensor) -> ResidualStatistics:
+        """Measure a residual, ``[1, 3, H, W]`` in [-1, 1]."""
+        light, colour = _parts(residual)
+        return cls(*(float(part.abs().mean()) for part in (light, colour)))
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualPolicy:
+    """Factors by which a residual may change in one frame."""
+
+    min_light: float = 0.97
+    max_light: float = 1.005  # slow: the dreamer adds its own
+    max_colour: float = 1.02  # and its inverse
+    tolerance: float = 0.002  # around 1, within which nothing changes
+
+
+RESIDUAL_POLICY = ResidualPolicy()
+
+
+def match_statistics(
+    image: Tensor,
+    source: Tensor,
+    target: ResidualStatistics,
+    policy: ResidualPolicy = RESIDUAL_POLICY,
+) -> Tensor:
+    """Bring the statistics of the residual of ``[1, 3, H, W]`` nearer to a target.
+
+    Brightness approaches that of the target; colour its proportion to brightness. Returns the
+    image itself within the tolerance, or without a target.
+    """
+    residual = image - source
+    found = ResidualStatistics.of(residual)
+    if not (found.light and found.colour and target.light and target.colour):
+        return image
+    light = min(max(target.light / found.light, policy.min_light), policy.max_light)
+    wanted = found.light * target.colour / target.light
+    colour = min(max(wanted / found.colour, 1 / policy.max_colour), policy.max_colour)
+    if max(abs(light - 1), abs(colour - 1)) < policy.tolerance:
+        return image
+    grey, rest = _parts(residual)
+    return (source + light * (grey + colour * rest)).clamp_(0, 1)
+
+
+def _parts(residual: Tensor) -> tuple[Tensor, Tensor]:
+    light = residual.mean(1, keepdim=True)
+    return light, residual - light

@@ -1,0 +1,97 @@
+"""The strength that the dreams of a scene should have, and its controllers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from vidream.core.effect import State
+from vidream.dream.residual import ResidualStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPolicy:
+    """Constants of the controllers, tuned on the first frames of bigbuckbunny and bikes."""
+
+    boost_rate: float = 0.25  # share of a change of the boost that the next frame makes
+    boost_power: float = 4.0  # of the missing strength
+    margin: float = 1.1  # of the level that a dream should have before its step at full size
+    max_boost: float = 1.5
+    hold_rate: float = 0.25  # share of a loss of mean energy by which the hold grows
+    max_hold: float = 0.7
+
+
+CONTROL_POLICY = ControlPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The strength of a part of a frame, before its step at full size."""
+
+    level: float
+    mean: float  # energy
+    part: int = 0
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStrength:
+    """The strength of a scene's first dream, and what keeps the next ones at it.
+
+    Args:
+        levels: at each octave, from small to large.
+        residual: statistics of its residual.
+        mean: its mean energy at full size.
+        boost: factor on the levels, 1 to 1.5, for what motion and masks take from dreams.
+        hold: step of regions above their level: what stands out, as where a single channel is
+            raised, fades otherwise.
+        part_means: mean energy of each part of the frame when it was last measured.
+    """
+
+    levels: tuple[float, ...]
+    residual: ResidualStatistics = field(default_factory=ResidualStatistics)
+    mean: float = 0.0
+    boost: float = 1.0
+    hold: float = 0.0
+    part_means: tuple[float, ...] = ()
+
+    def after(
+        self, measured: Measurement, policy: ControlPolicy = CONTROL_POLICY
+    ) -> TargetStrength:
+        """Return the next frame's target, after a measurement."""
+        if measured.level <= 0 or self.levels[-1] <= 0:
+            return self
+        wanted = policy.margin * self.levels[-1]
+        # Proportional to what is missing now: an integral would overshoot.
+        boost = min(max((wanted / measured.level) ** policy.boost_power, 1.0), policy.max_boost)
+        boost = self.boost + policy.boost_rate * (boost - self.boost)
+        if self.mean <= 0:
+            return replace(self, boost=boost)
+        count = measured.parts
+        means = list(self.part_means if len(self.part_means) == count else (self.mean,) * count)
+        means[measured.part] = measured.mean
+        lost = 1 - sum(means) / (count * self.mean)
+        hold = min(max(self.hold + policy.hold_rate * lost, 0.0), policy.max_hold)
+        return replace(self, boost=boost, hold=hold, part_means=tuple(means))
+
+    @property
+    def state(self) -> State:
+        """The same as float64 tensors on the CPU."""
+        values: dict[str, float | tuple[float, ...]] = {
+            "levels": self.levels,
+            "residual": (self.residual.light, self.residual.colour),
+            "mean": self.mean,
+            "boost": self.boost,
+            "hold": self.hold,
+            "part_means": self.part_means,
+        }
+        return {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
+
+    @classmethod
+    def from_state(cls, state: State) -> TargetStrength:
+        """Read a :attr:`state`."""
+        values = {name: tuple(state[name].flatten().tolist()) for name in cls.__slots__}
+        (mean,), (boost,), (hold,) = values["mean"], values["boost"], values["hold"]
+        residual = ResidualStatistics(*values["residual"])
+        return cls(values["levels"], residual, mean, boost, hold, values["part_means"])

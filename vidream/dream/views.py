@@ -1,0 +1,237 @@
+"""Views: how the network sees an image at one step, and how its gradient is brought back.
+
+An image that is seen a little differently at every step grows what looks right each time: jitter
+spreads what depends on the grid of cells, turning and scaling what holds at one angle or size
+alone. Gradients come back by the adjoint, so that they are those of the image itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidream.core.images import Size, resize
+from vidream.core.settings import DreamSettings
+from vidream.core.view_transform import way_back
+
+RIM = 16
+"""Pixels that are seen beyond the image unless it wraps around, or the jitter if more."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the network sees an image: moved, turned and scaled about its centre, in grey, in noise.
+
+    Args:
+        shift: pixels down and right.
+        angle: degrees clockwise.
+        scale: factor that it is enlarged by.
+        noise: σ of the noise that is added.
+        seed: of the noise.
+        grey: whether all channels are their mean. Not luminance: weights that favour green would
+            make all that grows green.
+        padding: what lies beyond its borders: ``wrap``, its other side; ``reflect``;
+            ``replicate``; or ``zero``, black.
+        rim: pixels beyond its borders that are seen, on each side.
+    """
+
+    shift: Size = (0, 0)
+    angle: float = 0.0
+    scale: float = 1.0
+    noise: float = 0.0
+    seed: int = 0
+    grey: bool = False
+    padding: str = "wrap"
+    rim: int = 0
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Return what the network sees of ``[B, 3, H, W]``, larger by the rim."""
+        seen = self._moved(image)
+        if self.grey:
+            seen = seen.mean(1, keepdim=True).expand_as(seen)
+        if self.noise > 0:
+            generator = torch.Generator().manual_seed(self.seed)
+            seen = seen + self.noise * torch.randn(seen.shape, generator=generator).to(seen)
+        return seen
+
+    def restore(self, gradient: Tensor) -> Tensor:
+        """Return the gradient with respect to the image from that with respect to what is seen.
+
+        The adjoint of :meth:`apply` but for the noise, which does not depend on the image.
+        """
+        if self.grey:
+            gradient = gradient.mean(1, keepdim=True).expand_as(gradient)
+        if self._rolls:
+            return torch.roll(gradient, (-self.shift[0], -self.shift[1]), (-2, -1))
+        height, width = gradient.shape[-2:]
+        size = (*gradient.shape[:-2], height - 2 * self.rim, width - 2 * self.rim)
+        # Linear, so that any image will do.
+        image = gradient.new_zeros(size).requires_grad_(True)
+        with torch.enable_grad():
+            (restored,) = torch.autograd.grad(self._moved(image), image, gradient)
+        return restored
+
+    def locate(self, seen: Tensor) -> Tensor:
+        """Return a map of what is seen, ``[B, C, h, w]``, in its place on the image.
+
+        An inverse, unlike :meth:`restore`: what is the same everywhere stays as it is.
+        """
+        if self._rolls:
+            return torch.roll(seen, (-self.shift[0], -self.shift[1]), (-2, -1))
+        size = (seen.shape[-2] - 2 * self.rim, seen.shape[-1] - 2 * self.rim)
+        down, right = self.shift
+        turn = math.radians(self.angle)
+        cosine, sine = self.scale * math.cos(turn), self.scale * math.sin(turn)
+        offset = (cosine * down + sine * right, cosine * right - sine * down)
+        beyond = "wrap" if self.padding == "wrap" else "replicate"
+        return _sample(seen, size, _Similarity(1 / self.scale, -self.angle, offset), beyond)
+
+    def locate_cells(self, cells: Tensor, size: Size) -> Tensor:
+        """Return the cells over an image of that size from those over what is seen of it.
+
+        Under jitter alone they stay: it is smaller than they.
+        """
+        if self._rolls:
+            return cells
+        seen = self.size(size)
+        pairs = zip(cells.shape[-2:], size, seen, strict=True)
+        grid = [max(1, round(count * inner / outer)) for count, inner, outer in pairs]
+        return F.adaptive_avg_pool2d(self.locate(resize(cells, seen)), (grid[0], grid[1]))
+
+    def size(self, size: Size) -> Size:
+        """Return the height and width of what is seen of an image of that size."""
+        return size[0] + 2 * self.rim, size[1] + 2 * self.rim
+
+    @property
+    def _turns(self) -> bool:
+        return self.angle != 0 or self.scale != 1
+
+    @property
+    def _rolls(self) -> bool:
+        """Whether pixels are moved at most, and all of them stay in sight."""
+        return not self._turns and self.rim == 0 and self.padding == "wrap"
+
+    def _moved(self, image: Tensor) -> Tensor:
+        if self._rolls:
+            return torch.roll(image, self.shift, (-2, -1))
+        size = self.size((image.shape[-2], image.shape[-1]))
+        down, right = self.shift
+        if self._turns:
+            similarity = _Similarity(self.scale, self.angle, (-float(down), -float(right)))
+            return _sample(image, size, similarity, self.padding)
+        top, left = -(self.rim + down), -(self.rim + right)
+        rows, columns = range(top, top + size[0]), range(left, left + size[1])
+        return _extended(image, rows, columns, self.padding)
+
+
+class _Similarity(NamedTuple):
+    """A scaling and a turn, degrees clockwise, about the centre, and an offset, down and right."""
+
+    scale: float
+    angle: float
+    offset: tuple[float, float]
+
+
+def _sample(image: Tensor, size: Size, similarity: _Similarity, beyond: str) -> Tensor:
+    """Sample each pixel where it was before, bilinear; the offset is added to where."""
+    scale, angle, offset = similarity
+    height, width = image.shape[-2:]
+    across, down = way_back(size, scale, angle, image.device)
+    y, x = down + (height / 2 + offset[0]), across + (width / 2 + offset[1])
+    # Corners lie farthest out. One pixel more, for interpolation.
+    top, left = (math.floor(float(places.min())) - 1 for places in (y, x))
+    bottom, right = (math.ceil(float(places.max())) + 1 for places in (y, x))
+    rows, columns = range(min(top, 0), max(bottom, height)), range(min(left, 0), max(right, width))
+    wide = _extended(image, rows, columns, beyond)
+    y, x = (y - rows.start) * (2 / len(rows)) - 1, (x - columns.start) * (2 / len(columns)) - 1
+    grid = torch.stack((x, y), -1)[None].expand(len(image), -1, -1, -1)
+    return F.grid_sample(wide, grid.to(image.dtype), "bilinear", "zeros", align_corners=False)
+
+
+def _extended(image: Tensor, rows: range, columns: range, beyond: str) -> Tensor:
+    """Return rows and columns of an image, also those that lie beyond it."""
+    for dim, places in ((-2, rows), (-1, columns)):
+        length = image.shape[dim]
+        first = min(max(places.start, 0), length)
+        last = max(first, min(places.stop, length))
+        # Most of it is the image itself: to index that place by place would be slow.
+        parts = [
+            _beyond(image, dim, range(places.start, min(first, places.stop)), beyond),
+            image.narrow(dim, first, last - first),
+            _beyond(image, dim, range(max(last, places.start), places.stop), beyond),
+        ]
+        image = torch.cat(parts, dim)
+    return image
+
+
+def _beyond(image: Tensor, dim: int, places: range, beyond: str) -> Tensor:
+    """Return rows or columns that all lie beyond an image."""
+    where = torch.arange(places.start, max(places.start, places.stop), device=image.device)
+    taken = image.index_select(dim, _inside(where, image.shape[dim], beyond))
+    return torch.zeros_like(taken) if beyond == "zero" else taken
+
+
+def _inside(places: Tensor, length: int, beyond: str) -> Tensor:
+    """Return which pixel of a line of that length stands for each place."""
+    if beyond == "wrap":
+        return places % length
+    if beyond == "reflect" and length > 1:
+        # About the centre of the last pixel, which is not repeated.
+        period = 2 * (length - 1)
+        return (length - 1) - ((places % period) - (length - 1)).abs()
+    return places.clamp(0, length - 1)
+
+
+def draw_views(settings: DreamSettings, frame: int, count: int) -> list[View]:
+    """Draw the views of ``count`` steps.
+
+    They depend on the seed and the frame's index alone, so that frame k is the same whether or
+    not the frames before it were dreamed in the same run.
+    """
+    shifts = jitter_shifts(settings.seed, frame, count, settings.jitter)
+    generator = torch.Generator().manual_seed(_stream(settings.seed, frame, 1))
+    turns = (torch.rand(count, 2, generator=generator, dtype=torch.float64) * 2 - 1).tolist()
+    still = view_at_rest(settings)
+    return [
+        View(
+            shift=shift,
+            angle=turn * settings.jitter_rotation,
+            scale=(1 + settings.jitter_scale) ** grow,
+            noise=still.noise,
+            seed=_stream(settings.seed, frame, 2 + step),
+            grey=still.grey,
+            padding=still.padding,
+            rim=still.rim,
+        )
+        for step, (shift, (turn, grow)) in enumerate(zip(shifts, turns, strict=True))
+    ]
+
+
+def view_at_rest(settings: DreamSettings) -> View:
+    """Return the view that all of a dream's views are variations of."""
+    return View(
+        noise=settings.jitter_noise,
+        seed=settings.seed,
+        grey=settings.grey,
+        padding=settings.padding,
+        rim=0 if settings.padding == "wrap" else max(RIM, settings.jitter),
+    )
+
+
+def jitter_shifts(seed: int, frame: int, count: int, limit: int) -> list[Size]:
+    """Draw ``count`` random shifts within ±``limit`` pixels: see :func:`draw_views`."""
+    generator = torch.Generator().manual_seed(_stream(seed, frame))
+    drawn = torch.randint(-limit, limit + 1, (count, 2), generator=generator)
+    return [(int(y), int(x)) for y, x in drawn.tolist()]
+
+
+def _stream(seed: int, frame: int, kind: int = 0) -> int:
+    """Return the seed of one kind of randomness of one frame."""
+    # A 64-bit mix (the golden-ratio multiplier of Fibonacci hashing) keeps streams apart.
+    mixed = seed * 0x9E3779B97F4A7C15 + frame * 0xD1B54A32D192ED03 + kind * 0xA0761D6478BD642F
+    return mixed % 2**63

@@ -1,0 +1,28 @@
+"""The smallest effect, and the example for one's own: frames pass through unchanged."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vidream.core.effect import Context, InitImage, Resources, State
+from vidream.core.settings import Settings
+
+
+class PassThrough:
+    """Returns each frame as it came: input and output without a dream."""
+
+    recurrent = False
+    over_time: frozenset[str] = frozenset()
+
+    def __init__(self, settings: Settings, resources: Resources) -> None:
+        """Take what every effect is made with; this one needs none of it."""
+
+    def step(
+        self,
+        init: InitImage,  # noqa: ARG002
+        frame: Tensor,
+        context: Context,  # noqa: ARG002
+        state: State,  # noqa: ARG002
+    ) -> tuple[Tensor, State]:
+        """Return the frame."""
+        return frame, {}

@@ -1,0 +1,1 @@
+"""Everything that touches a file: sources, targets, decoding, encoding, stills, metadata."""

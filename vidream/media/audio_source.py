@@ -1,0 +1,128 @@
+"""Encoded audio on its way from a source to an encoder."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPacket:
+    """A packet of audio and the number of its track, from 0."""
+
+    track: int
+    packet: Any = field(repr=False)
+
+    @property
+    def time(self) -> Fraction:
+        """Presentation time in seconds, on the clock of the frames."""
+        return Fraction(self.packet.pts * self.packet.time_base)
+
+
+Packets = Generator[AudioPacket, None, None]
+
+
+class AudioSource(Protocol):
+    """The audio of a clip, to be read through once."""
+
+    @property
+    def streams(self) -> Sequence[Any]:
+        """Template streams for an encoder, one a track, valid while the file is open."""
+
+    @property
+    def ends_with_video(self) -> bool:
+        """Whether it is cut where the last frame ends."""
+
+    def until(self, time: Fraction | None) -> Iterator[AudioPacket]:
+        """Yield the next packets that begin before a time in seconds; all for None.
+
+        The time of the first call is that of the first frame.
+        """
+
+
+class Silence:
+    """No audio."""
+
+    streams = ()
+    ends_with_video = False
+
+    def until(self, time: Fraction | None) -> Iterator[AudioPacket]:  # noqa: ARG002
+        """Yield nothing."""
+        return iter(())
+
+
+class SequentialAudio:
+    """Audio that is read on demand, in the file's order."""
+
+    def __init__(self, streams: Sequence[Any], packets: Packets, *, ends_with_video: bool) -> None:
+        self.streams, self.ends_with_video = streams, ends_with_video
+        self._packets = packets
+        self._next: AudioPacket | None = None
+
+    def until(self, time: Fraction | None) -> Iterator[AudioPacket]:
+        """Yield the next packets that begin before a time."""
+        while packet := self._next or next(self._packets, None):
+            self._next = packet
+            if time is not None and packet.time >= time:
+                return
+            self._next = None
+            yield packet
+
+    def close(self) -> None:
+        """Close the iterator of packets."""
+        self._packets.close()
+
+
+class LiveAudio:
+    """Audio of a source that is read once, queued until its frames are written. Thread-safe.
+
+    Args:
+        most: bytes that may be queued; packets beyond them are dropped.
+    """
+
+    def __init__(self, streams: Sequence[Any], *, ends_with_video: bool, most: int) -> None:
+        self.streams, self.ends_with_video = streams, ends_with_video
+        self._waiting: deque[tuple[Fraction | None, AudioPacket]] = deque()
+        self._most = most
+        self._put = self._taken = 0  # bytes; each is changed by one thread only
+        self._full = False
+
+    def put(self, packet: AudioPacket, after: Fraction | None) -> None:
+        """Queue a packet that follows the frame of a time in the stream; None: precedes all."""
+        size = packet.packet.size
+        if self._put + size - self._taken <= self._most:
+            self._put += size
+            self._waiting.append((after, packet))
+        elif not self._full:
+            self._full = True
+            _log.warning("more than %d MiB of sound without a frame: lost", self._most >> 20)
+
+    def until(self, time: Fraction | None) -> Iterator[AudioPacket]:
+        """Yield the packets that precede the frame of a time in the stream."""
+        while self._waiting:
+            after, packet = self._waiting[0]
+            if time is not None and after is not None and after >= time:
+                return
+            self._waiting.popleft()
+            self._taken += packet.packet.size
+            yield packet
+
+
+def before(
+    packets: Iterable[AudioPacket], tracks: int, end: Fraction | None
+) -> Iterator[AudioPacket]:
+    """Yield packets that begin before a time, until all tracks have reached it."""
+    going_on = set(range(tracks))
+    for packet in packets if going_on else ():
+        if end is None or packet.time < end:
+            yield packet
+        else:
+            going_on.discard(packet.track)
+        if not going_on:
+            return

@@ -1,0 +1,119 @@
+"""An audio track of a file that is written: copied where possible, or encoded."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+import av
+
+from vidream.core.errors import OutputError
+from vidream.media.codecs import Container
+
+_log = logging.getLogger(__name__)
+
+# Errors of a packet, and not of the disc.
+_DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError)
+
+_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")  # by number of channels
+
+
+def open_audio_track(
+    out: av.container.OutputContainer, container: Container, number: int, template: Any
+) -> AudioTrack | None:
+    """Add a track, numbered from 0, to a file; return None, logged, if it cannot be encoded."""
+    try:
+        template.container.start_time  # noqa: B018
+    except AssertionError as error:  # PyAV would read freed memory
+        raise OutputError(
+            "the source of the sound is closed already: write while its reader is open"
+        ) from error
+    try:
+        return AudioTrack(out, container, number, template)
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        _log.info("audio track %d is left out: it cannot be written (%s)", number + 1, error)
+        return None
+
+
+class AudioTrack:
+    """An audio track, copied where the container allows it. Damaged packets are left out."""
+
+    def __init__(
+        self, out: av.container.OutputContainer, container: Container, number: int, template: Any
+    ) -> None:
+        self._out, self._number, self._lost = out, number, 0
+        codec = template.codec_context.name
+        known = template.codec_context.codec.canonical_name
+        allowed = out.supported_codecs if container.copies is None else container.copies
+        self._copied = known in allowed or codec in allowed
+        self._resamplers: dict[tuple[str, str, int], av.AudioResampler] = {}
+        if not template.rate:
+            raise ValueError("it has no sampling rate")
+        if self._copied:
+            self._stream: Any = out.add_stream_from_template(template)
+            return
+        encoder = str(container.audio)
+        layout = template.layout.name
+        if layout.endswith("channels"):  # a number of them, with no places
+            layout = _LAYOUTS[template.layout.nb_channels - 1]
+        self._stream = out.add_stream(encoder, rate=_encoded_rate(encoder, layout, template.rate))
+        self._stream.layout = layout
+        _log.info(
+            "audio track %d: %s re-encoded to %s, as this container does not take it",
+            number + 1, known, encoder.removeprefix("lib"),
+        )  # fmt: skip
+
+    def write(self, packet: Any) -> None:
+        """Copy or re-encode a packet."""
+        try:
+            if self._copied:
+                packet.stream = self._stream
+                self._out.mux(packet)
+                return
+            for frame in packet.decode():
+                for uniform in self._uniform(frame):
+                    self._out.mux(self._stream.encode(uniform))
+        except _DAMAGED as error:
+            self._lost += 1
+            _log.debug("a packet of sound is left out: %s", error)
+
+    def _uniform(self, frame: Any) -> list[Any]:
+        """Resample a frame to the format of the first: broadcasts switch from stereo to 5.1."""
+        kind = frame.format.name, frame.layout.name, frame.sample_rate
+        if not self._resamplers:
+            self._resamplers[kind] = av.AudioResampler(*kind)
+        first = next(iter(self._resamplers))
+        if kind == first:
+            return [frame]
+        if kind not in self._resamplers:
+            _log.info("sound changes to %s, %d Hz: made as it was", *kind[1:])
+            self._resamplers[kind] = av.AudioResampler(*first)
+        made: list[Any] = list(self._resamplers[kind].resample(frame))
+        for part in made:  # the encoder goes by the clock of the first
+            part.pts = round(part.pts * part.time_base / frame.time_base)
+            part.time_base = frame.time_base
+        return made
+
+    def flush(self) -> None:
+        """Write the frames that the encoder has buffered."""
+        if not self._copied:
+            try:
+                self._out.mux(self._stream.encode(None))
+            except _DAMAGED:
+                self._lost += 1
+        if self._lost:
+            _log.info("audio track %d: %d damaged packets left out", self._number + 1, self._lost)
+
+
+def _encoded_rate(encoder: str, layout: str, rate: int) -> int:
+    """Return the sampling rate to encode at: the track's own where possible, or 48 kHz."""
+    # Opus knows 48 kHz and its divisors only.
+    for hertz in (48_000,) if encoder == "libopus" else (rate, 48_000):
+        context: Any = av.CodecContext.create(encoder, "w")
+        context.sample_rate, context.layout = hertz, layout
+        context.format = context.codec.audio_formats[0]
+        with contextlib.suppress(av.error.ArgumentError):
+            context.open()
+            return hertz
+    raise ValueError(f"{encoder} does not take {layout} at {rate} Hz")

@@ -1,0 +1,63 @@
+"""A picture, or a video in step with the clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Self
+
+from vidream.core.errors import InputError, prefix_errors
+from vidream.core.frames import Frame, Picture
+from vidream.core.settings import ReadSettings
+from vidream.media.places import Place, Source, StillFile, parse_source
+from vidream.media.reader import Reader, open_reader
+from vidream.media.stills import read_still
+
+_SLACK = Fraction(1, 200)  # seconds; containers round times to thousandths, GIF to hundredths
+
+
+class TimedImage:
+    """The frame that belongs to each time of a clip. A context manager.
+
+    Args:
+        role: prefix of errors: "mask".
+        read: reads a picture; by default :func:`~vidream.media.stills.read_still`.
+    """
+
+    def __init__(
+        self, place: Source | Place, role: str, read: Callable[[Source], Picture] | None = None
+    ) -> None:
+        self._reader: Reader | None = None
+        self._frames: Iterator[Frame] = iter(())
+        with prefix_errors(role):
+            source = parse_source(place)
+            if source.is_pipe:
+                raise InputError("it cannot be read from a pipe: give a file")
+            if isinstance(source, StillFile):
+                self._shown = Frame(
+                    read(source) if read else read_still(source, ReadSettings()).image
+                )
+            else:
+                self._reader = open_reader(source)
+                self._frames = iter(self._reader)
+                self._shown = next(self._frames)
+        self._begin = self._shown.time
+        self._next = next(self._frames, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+    @property
+    def moving(self) -> bool:
+        """Whether it is a video."""
+        return self._reader is not None
+
+    def at(self, time: Fraction) -> Frame:
+        """Return the frame at a time in seconds since the clip began; times never decrease."""
+        while self._next is not None and self._next.time - self._begin <= time + _SLACK:
+            self._shown, self._next = self._next, next(self._frames, None)
+        return self._shown

@@ -1,0 +1,70 @@
+"""Masks: where an effect is shown. A picture, or a video that runs beside the clip."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from vidream.core.filters import feather
+from vidream.core.frames import Picture, to_eight_bits
+from vidream.core.images import Size, resize, to_tensor
+from vidream.media.stills import read_mask
+from vidream.media.timed_image import TimedImage
+from vidream.postprocess.colour import luma
+
+_NOISE = 2 / 255  # of black and white after encoding
+
+
+class Mask:
+    """How much of an effect is shown at each pixel. A context manager.
+
+    Args:
+        place: path of a picture, or of a video: white where the effect is shown. Of a picture
+            with transparency the opacity is taken instead.
+        softness: width of the ramp inside the mask's edges, in pixels of the frame.
+
+    Raises:
+        InputError: it cannot be read; the message begins with "mask".
+    """
+
+    def __init__(self, place: str, softness: int) -> None:
+        self._softness = softness
+        self._image = TimedImage(place, "mask", read_mask)
+        self._cached: tuple[tuple[int, Size], Tensor] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._image.__exit__()
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is a video."""
+        return self._image.moving
+
+    def at(self, time: Fraction, size: Size, device: torch.device | str = "cpu") -> Tensor:
+        """Return the mask at a time, which is never before that of the last call.
+
+        Args:
+            time: seconds since the clip began. After the mask's end its last frame holds.
+            size: height and width of the frame; the mask is stretched to it.
+            device: of the result.
+
+        Returns:
+            ``[1, 1, H, W]`` in [0, 1]: 0 (the frame) to 1 (the effect).
+        """
+        shown = self._image.at(time)
+        key = (shown.index, size)
+        if self._cached is None or self._cached[0] != key:
+            self._cached = key, self._fit(to_eight_bits(shown.image), size, device)
+        return self._cached[1]
+
+    def _fit(self, picture: Picture, size: Size, device: torch.device | str) -> Tensor:
+        levels = resize(luma(to_tensor(picture, device)), size)
+        # After resizing, whose rounding it undoes as well.
+        levels = ((levels - _NOISE) / (1 - 2 * _NOISE)).clamp(0, 1)
+        return feather(levels, self._softness)

@@ -1,0 +1,1 @@
+"""From a job to a finished file: the loop, segments, checkpoints, resume."""

@@ -1,0 +1,123 @@
+"""All that the next frame depends on, as a value that can be saved and loaded, bit for bit."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidream.core.errors import OutputError
+from vidream.core.frames import HdrPicture, Picture
+from vidream.media.atomic import atomic_write
+from vidream.temporal.propagation import DreamState, Keyframe
+from vidream.temporal.tracking import TrackedFrame, TrackerState
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All that the next frame depends on.
+
+    Args:
+        frames: how many there are so far.
+        begin: when the first one shows, in seconds.
+        state: what is propagated to the next frame.
+        tracker: what its motion is found by.
+        picture: what was shown last, for a frame that shows the same.
+        memory: bytes and pixels of the :class:`~vidream.core.memory.MemoryBudget`.
+    """
+
+    frames: int = 0
+    begin: Fraction | None = None
+    state: DreamState | None = field(default=None, repr=False)
+    tracker: TrackerState | None = field(default=None, repr=False)
+    picture: Picture | HdrPicture | None = field(default=None, repr=False)
+    memory: tuple[int | None, float] | None = None
+
+    @property
+    def position(self) -> Checkpoint:
+        """Where the run is, without what the next frame depends on."""
+        return Checkpoint(self.frames, self.begin)
+
+
+_KINDS: dict[str, type] = {
+    kind.__name__: kind for kind in (Checkpoint, DreamState, Keyframe, TrackerState, TrackedFrame)
+}
+_KIND = "kind"
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Save atomically.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def write(draft: Path) -> None:
+        with draft.open("wb") as file:
+            torch.save(_packed(checkpoint), file)
+
+    atomic_write(path, write)
+
+
+def load(path: Path, device: torch.device | str) -> Checkpoint:
+    """Load what :func:`save` saved.
+
+    Args:
+        path: of the file.
+        device: where its tensors are wanted. Those of motion go where they are used.
+
+    Raises:
+        OutputError: it is damaged.
+    """
+    try:
+        checkpoint = _unpacked(torch.load(path, map_location=device, weights_only=True))
+    except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
+        raise OutputError(f"{path} is damaged: remove {path.parent} to begin anew") from error
+    assert isinstance(checkpoint, Checkpoint)
+    return checkpoint
+
+
+def _packed(value: Any) -> Any:
+    """Return a value as what torch loads without running any code."""
+    if is_dataclass(value):
+        values = {f.name: _packed(getattr(value, f.name)) for f in fields(value)}
+        return {_KIND: type(value).__name__, **values}
+    if isinstance(value, np.ndarray):
+        return {_KIND: "array", "array": torch.from_numpy(np.ascontiguousarray(value))}
+    if isinstance(value, Fraction):
+        return {_KIND: "ratio", "ratio": (value.numerator, value.denominator)}
+    if isinstance(value, Tensor):
+        return _compact(value.detach())
+    if isinstance(value, Mapping):
+        return {_KIND: "mapping", "mapping": tuple((k, _packed(v)) for k, v in value.items())}
+    return tuple(map(_packed, value)) if isinstance(value, tuple) else value
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    """Return a tensor without what it is a view of, which would be saved with it.
+
+    Strides stay as they are: kernels choose their order of adding up by them.
+    """
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_unpacked(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    kind = value.pop(_KIND)
+    if kind == "array":
+        return value["array"].cpu().numpy()
+    if kind == "mapping":
+        return {name: _unpacked(item) for name, item in value["mapping"]}
+    if kind == "ratio":
+        return Fraction(*value["ratio"])
+    return _KINDS[kind](**{name: _unpacked(item) for name, item in value.items()})

@@ -1,0 +1,119 @@
+"""From a job to a finished target: source → session → sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+
+from vidream.core.errors import InputError, VidreamError
+from vidream.core.frames import Frame
+from vidream.core.presets import preset_settings
+from vidream.core.queues import BackgroundConsumer
+from vidream.core.reporting import CancelledError, CancelToken, Reporter
+from vidream.core.settings import Settings
+from vidream.media.places import Place, parse_source, parse_target
+from vidream.render.checkpoint import Checkpoint
+from vidream.render.job import Job, default_preset
+from vidream.render.loop import render_frames
+from vidream.render.setup import Setup, open_setup
+
+
+def dream_video(
+    source: Place,
+    target: Place,
+    settings: Settings | None = None,
+    *,
+    reporter: Reporter | None = None,
+    cancel: CancelToken | None = None,
+) -> int:
+    """Dream a video or a still into a file, or animate a still; see :func:`run`.
+
+    Args:
+        source: path of a video or a picture; ``"-"`` or a binary stream for Y4M or NUT;
+            ``"noise:640x360"`` for a picture of noise; ``"camera:0"``.
+        target: path whose suffix chooses the container; ``"-"`` or a binary stream likewise.
+        settings: everything else; by default those of :func:`default_preset`.
+        reporter: receives what happens.
+        cancel: asks the render to stop.
+
+    Returns:
+        The number of frames in the target.
+
+    Raises:
+        VidreamError: any of its kinds; its text is one line for the user.
+    """
+    read = parse_source(source)
+    moving = not read.is_picture or (settings is not None and settings.animation.asked)
+    written = parse_target(target, settings.write if settings else None, moving=moving)
+    settings = settings or preset_settings(default_preset(read, written, {}))
+    job = Job(read, written, settings, reporter or Reporter(), cancel or CancelToken())
+    return run(job)
+
+
+def run(job: Job) -> int:
+    """Render a job.
+
+    The target appears under its name when it is whole. What is done of a video lies in the work
+    folder ``.TARGET.vidream`` until then; should the run be cut short in whatever way, one with
+    ``settings.write.resume`` goes on from there, to the same file. Pipes and animations are
+    completed after the last whole frame when the job is cancelled.
+
+    Returns:
+        The number of frames in the target.
+
+    Raises:
+        CancelledError: the job was cancelled; the text says what is kept.
+        VidreamError: any other of its kinds; its text is one line for the user.
+    """
+    job.check()
+    with ExitStack() as stack:
+        setup = open_setup(job, stack)
+        stack.enter_context(job.cancel.calling(setup.source.interrupt))
+        last = setup.session.checkpoint.position
+        try:
+            for checkpoint in _checkpoints(job, setup):
+                last = checkpoint
+            if not last.frames:
+                raise InputError("the source gives no frame to dream: is it whole?")
+            setup.sink.finish(last)
+        except KeyboardInterrupt as stop:
+            for phrase in setup.sink.keep(last, preview=True):
+                stop.add_note(phrase)
+            raise
+        except VidreamError as error:
+            cancelled = job.cancel.cancelled
+            kept = setup.sink.keep(last, preview=cancelled)
+            if cancelled:
+                raise CancelledError(describe_stop(last.frames, setup.expected, kept)) from error
+            raise type(error)("; ".join((str(error), *kept))) from error
+        except Exception:
+            setup.sink.keep(last)
+            raise
+        return last.frames
+
+
+def _checkpoints(job: Job, setup: Setup) -> Iterator[Checkpoint]:
+    """Render the frames, written while the next ones are made; yield the checkpoint after each."""
+    sink = setup.sink
+    with BackgroundConsumer[tuple[Frame, Checkpoint | None]](
+        lambda item: sink.write(*item), setup.depth
+    ) as output:
+        try:
+            with closing(render_frames(setup.source, setup.session, setup.depth)) as frames:
+                for rendered in frames:
+                    wanted = sink.wants_checkpoint(rendered.frame.index)
+                    output.put((rendered.frame, rendered.checkpoint if wanted else None))
+                    yield rendered.checkpoint
+                    job.reporter.frame(rendered.report)
+                    job.cancel.check()
+        except BaseException:
+            output.close()  # what was handed over is written
+            raise
+
+
+def describe_stop(done: int, expected: int | None, kept: Sequence[str]) -> str:
+    """Return in one line how far a run came that was stopped, and what it has left."""
+    if not done:
+        return "stopped before the first frame; nothing was written"
+    of = f" of {expected}" if expected else ""
+    return "; ".join((f"stopped after {done}{of} frames", *kept))

@@ -1,0 +1,258 @@
+"""From a job to what it runs on: source, session and sink, opened in the order of what may fail."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import torch
+
+from vidream.animate.animation import Animation
+from vidream.core.devices import choose_device
+from vidream.core.effect import Effect, Resources
+from vidream.core.errors import SettingsError
+from vidream.core.frames import Frame, HdrPicture, Picture
+from vidream.core.memory import MemoryBudget, check_frames
+from vidream.core.presets import preset_settings
+from vidream.core.queues import queue_depth
+from vidream.core.reporting import FrameReport
+from vidream.core.settings import Settings
+from vidream.effects.passthrough import PassThrough
+from vidream.effects.registry import check_over_time, load_effect, weights_of
+from vidream.media.encoder import log_odd_size, open_encoder
+from vidream.media.info import VideoInfo
+from vidream.media.noise import read_picture
+from vidream.media.places import PipeTarget, SequenceTarget, StillTarget, VideoTarget
+from vidream.media.reader import open_reader
+from vidream.media.soundtrack import Soundtrack
+from vidream.postprocess.postprocess import PostProcessor
+from vidream.render.checkpoint import Checkpoint
+from vidream.render.fingerprint import fingerprint
+from vidream.render.guides import GuideVideo, guided_by_video, without_guide
+from vidream.render.job import Job
+from vidream.render.joining import OnJoin
+from vidream.render.loop import Session, Stages
+from vidream.render.picture_sink import PictureSink
+from vidream.render.record import Record
+from vidream.render.segment_sink import SegmentSink
+from vidream.render.sinks import Sink, StillSink, StreamSink
+from vidream.render.sources import AnimationSource, FrameSource, StillSource
+from vidream.render.work_folder import WorkFolder, open_work
+from vidream.temporal.flow import FlowEstimator, load_flow
+from vidream.temporal.tracking import MotionTracker
+from vidream.timeline.timeline import Timeline, at_peak, open_timeline
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a job runs on.
+
+    Args:
+        source: gives the frames.
+        session: makes of each what is shown.
+        sink: writes it.
+        expected: frames in all, as far as the source tells.
+        depth: frames that may wait between two threads.
+    """
+
+    source: FrameSource
+    session: Session
+    sink: Sink
+    expected: int | None
+    depth: int
+
+
+def open_setup(job: Job, stack: ExitStack) -> Setup:
+    """Open everything that a job runs on; it is closed with the stack.
+
+    Raises:
+        VidreamError: it cannot be opened; its text is one line for the user.
+    """
+    if job.source.is_picture:
+        return _open_picture(job, stack)
+    timeline = open_timeline(job.settings, job.source)
+    settings = timeline.settings
+    reader = stack.enter_context(open_reader(job.source, settings.read))
+    info = reader.info
+    check_frames(info.width, info.height, settings.dream.memory)
+    device = choose_device(settings.dream.device)
+    work = _open_work(job, device, stack)
+    checkpoint = Checkpoint() if work is None else work.checkpoint
+    reader.skip = checkpoint.frames
+    resources = Resources(job.reporter, _budget(settings, device, checkpoint))
+    session = make_session(timeline, resources, checkpoint, expected=info.frames)
+    stack.enter_context(session)
+    sink = _open_sink(job, work, _recorded(job, session.effect, info), reader, stack)
+    depth = queue_depth(info.width, info.height)
+    return Setup(reader, session, stack.enter_context(sink), info.frames, depth)
+
+
+def _open_picture(job: Job, stack: ExitStack) -> Setup:
+    """Open a still, or an animation of one."""
+    settings = at_peak(job.settings)
+    still = read_picture(job.source, settings.read, settings.dream.seed)
+    height, width = still.image.shape[:2]
+    check_frames(width, height, settings.dream.memory)
+    device = choose_device(settings.dream.device)
+    resources = Resources(job.reporter, _budget(settings, device, Checkpoint()))
+    source: FrameSource = StillSource(still)
+    if job.is_animation:
+        animation = Animation(still.image, open_timeline(job.settings), device)
+        timeline = Timeline(animation.settings)
+        effect = load_effect(animation.settings, resources)
+        check_over_time(effect, settings.effect, animation.timeline.names)
+        source = AnimationSource(animation, effect, job.reporter)
+        shown: Effect = PassThrough(settings, resources)
+    else:
+        timeline = Timeline(settings)
+        effect = shown = load_effect(settings, resources)
+    info = _recorded(job, effect, source.info)
+    session = make_session(timeline, resources, effect=shown, expected=info.frames)
+    stack.enter_context(session)
+    if isinstance(job.target, StillTarget):
+        comment = _record(job, effect).text
+        sink: Sink = StillSink(job.target, still, settings.write, comment)
+    else:
+        sink = _open_sink(job, _open_work(job, device, stack), info, source, stack)
+    depth = queue_depth(info.width, info.height)
+    return Setup(source, session, stack.enter_context(sink), info.frames, depth)
+
+
+def _budget(settings: Settings, device: torch.device, checkpoint: Checkpoint) -> MemoryBudget:
+    if checkpoint.memory is None:
+        return MemoryBudget(settings.dream.memory, device)
+    return MemoryBudget(settings.dream.memory, device, *checkpoint.memory)
+
+
+def _open_work(job: Job, device: torch.device, stack: ExitStack) -> WorkFolder | None:
+    """Open the work folder: for what is made in one go only its lock is of use."""
+    if not isinstance(job.target, (VideoTarget, SequenceTarget)):
+        return None
+    run = fingerprint(job.source, job.settings)
+    return stack.enter_context(open_work(job.target.path, run, job.settings.write, device))
+
+
+def _record(job: Job, effect: Effect) -> Record:
+    return Record.of(job.source, job.settings, weights_of(effect))
+
+
+def _recorded(job: Job, effect: Effect, info: VideoInfo) -> VideoInfo:
+    """Return what the encoder must know, with the record of how the target is made."""
+    comment = _record(job, effect).within(info.metadata.get("comment"))
+    return replace(info, metadata={**info.metadata, "comment": comment})
+
+
+def _open_sink(
+    job: Job, work: WorkFolder | None, info: VideoInfo, source: FrameSource, stack: ExitStack
+) -> Sink:
+    target, write = job.target, job.settings.write
+    audio = source.audio
+    if job.settings.read.audio is not None:
+        audio = stack.enter_context(Soundtrack(job.settings.read.audio, job.settings.read.start))
+    in_one_go = job.source.is_live or job.is_animation
+    if isinstance(target, SequenceTarget):
+        assert work is not None
+        if audio.streams:
+            _log.info("pictures hold no sound: it is left out")
+        return PictureSink(work, info, write, is_resumable=not in_one_go)
+    assert isinstance(target, (VideoTarget, PipeTarget))
+    if isinstance(target, VideoTarget) and work is not None and not in_one_go:
+        log_odd_size(target, info, write)
+        return SegmentSink(work, target, info, write, audio, _checked_join(job))
+    return StreamSink(open_encoder(target, info, write, audio), target.name)
+
+
+def _checked_join(job: Job) -> OnJoin:
+    def on_join(done: int, total: int) -> None:
+        job.reporter.join(done, total)
+        job.cancel.check()
+
+    return on_join
+
+
+def open_session(
+    settings: Settings | None = None,
+    *,
+    effect: Effect | None = None,
+    flow: FlowEstimator | None = None,
+    expected: int | None = None,
+) -> Session:
+    """Open a session for frames of one's own; see :class:`~vidream.render.loop.Session`.
+
+    Args:
+        settings: by default those of the default preset.
+        effect: in place of the one that ``settings`` name.
+        flow: estimator of optical flow, likewise.
+        expected: frames in all, for the reports.
+
+    Raises:
+        VidreamError: whatever the effect, its weights, the mask or the guide raise.
+    """
+    timeline = open_timeline(settings or preset_settings())
+    return make_session(timeline, Resources(), effect=effect, flow=flow, expected=expected)
+
+
+def dream_frames(
+    frames: Iterable[Frame | Picture | HdrPicture],
+    settings: Settings | None = None,
+    *,
+    effect: Effect | None = None,
+    flow: FlowEstimator | None = None,
+    expected: int | None = None,
+) -> Iterator[tuple[Frame, FrameReport]]:
+    """Dream frames as they come, one in and one out.
+
+    Args:
+        frames: frames, or uint8 (or uint16) ``[H, W, 3]`` RGB arrays.
+        settings: by default those of the default preset.
+        effect: in place of the one that ``settings`` name.
+        flow: estimator of optical flow, likewise.
+        expected: frames in all, for the reports.
+
+    Yields:
+        What is shown, with the index and times of its frame, and a report.
+
+    Raises:
+        VidreamError: whatever the effect, its weights, the mask or the guide raise.
+    """
+    with open_session(settings, effect=effect, flow=flow, expected=expected) as session:
+        for frame in frames:
+            rendered = session.render(frame)
+            yield rendered.frame, rendered.report
+
+
+def make_session(
+    timeline: Timeline,
+    resources: Resources,
+    checkpoint: Checkpoint | None = None,
+    *,
+    effect: Effect | None = None,
+    flow: FlowEstimator | None = None,
+    expected: int | None = None,
+) -> Session:
+    """Make the session of a timeline, from a checkpoint on."""
+    settings, checkpoint = timeline.settings, checkpoint or Checkpoint()
+    with ExitStack() as stack:
+        postprocess = stack.enter_context(PostProcessor(settings.postprocess))
+        guide: GuideVideo | None = None
+        if guided_by_video(settings.dream):
+            assert settings.dream.guide is not None
+            guide = stack.enter_context(GuideVideo(settings.dream.guide))
+            timeline = timeline.with_dream(without_guide(settings.dream))
+            settings = timeline.settings
+        effect = effect or load_effect(settings, resources)
+        check_over_time(effect, settings.effect, timeline.names)
+        if guide is not None and "guide" not in effect.over_time:
+            raise SettingsError("`guide` is for the effect dream: leave it out")
+        device = choose_device(settings.dream.device) if effect.recurrent else torch.device("cpu")
+        tracker = None
+        if effect.recurrent and settings.dream.coherence > 0:
+            flow = flow or load_flow(settings.dream.flow, device)
+            tracker = MotionTracker(flow, settings.dream.recall, device, checkpoint.tracker)
+        stages = Stages(timeline, effect, postprocess, tracker, guide, device, resources.memory)
+        return Session(stages, checkpoint, expected, stack.pop_all())
+    raise AssertionError  # for mypy: the stack swallows nothing

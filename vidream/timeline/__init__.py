@@ -1,0 +1,1 @@
+"""Settings over time: keyframes and audio envelopes."""
