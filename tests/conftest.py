@@ -11,6 +11,7 @@ import torch
 from hypothesis import settings
 
 from vidream import Dreamer, DreamSettings, FrameReport, Reporter
+from vidream.core import devices
 from vidream.core.memory import MemoryBudget
 
 # How long an example takes says nothing on a machine that does other things as well.
@@ -29,6 +30,14 @@ def _private_cache(tmp_path_factory):
     """Keep the user's cache out of the tests, and the tests out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _on_the_cpu():
+    """Dream on the CPU, also where there is a GPU: tests of a GPU name it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "AUTO", ("cpu",))
         yield
 
 

@@ -6,9 +6,12 @@ import torch
 
 from vidream.core.errors import DeviceError
 
+# What ``auto`` takes: the first that is there.
+AUTO = ("cuda", "mps", "cpu")
+
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` takes CUDA, then MPS, then the CPU.
+    """Return the device of that name, or for ``auto`` the first of :data:`AUTO`.
 
     Raises:
         DeviceError: there is no such device.
@@ -19,7 +22,7 @@ def choose_device(name: str) -> torch.device:
         "cpu": True,
     }
     if name == "auto":
-        name = next(device for device, there in present.items() if there)
+        name = next(device for device in AUTO if present[device])
     if not present[name]:
         raise DeviceError(
             f"no {name.upper()} device that this PyTorch can use; leave `device` out, or set it "
