@@ -130,11 +130,16 @@ class Dreamer:
     ) -> Gradient:
         """Compute the gradient of the objective at float ``[B, 3, H, W]`` images in [0, 1].
 
+        The result is on the network's device, wherever the images are.
+
         Args:
             image: the images.
             content_reference: those whose content they are to keep, of the same shape.
             view: how the network sees both: the cells are those of what is seen.
         """
+        image = image.to(self.device)
+        if content_reference is not None:
+            content_reference = content_reference.to(self.device)
         if view is None:
             return self._gradients.compute(image, content_reference)
         reference = None
@@ -211,7 +216,7 @@ class Dreamer:
 
     @torch.inference_mode(False)
     def _evaluate(self, image: Tensor, view: View) -> Gradient:
-        return self._gradients.evaluate(view.apply(image))
+        return self._gradients.evaluate(view.apply(image.to(self.device)))
 
     def _start(self, image: Tensor) -> tuple[Tensor, Size]:
         """Return an image as it is dreamed, and its size, for which memory is left."""
