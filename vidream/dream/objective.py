@@ -74,9 +74,9 @@ class Objective:
     Args:
         terms: layers or channels to maximize, by the network's own names.
         measures: of each term; :func:`energy` by default.
-        style_losses: subtracted, as are the losses of
-        content: layers to keep as in a content reference; and
-        total_variation: weight of the image's total variation.
+        style_losses: subtracted.
+        content: layers whose content loss is subtracted, where there is a reference.
+        total_variation: weight of the image's total variation, which is subtracted.
     """
 
     terms: tuple[LayerTerm, ...]

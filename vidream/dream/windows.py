@@ -1,8 +1,4 @@
-"""Windows over weak regions.
-
-All windows of a frame have one size, so that they are dreamed in batches, and networks are set up
-once for it.
-"""
+"""Windows over weak regions: all of one size, so that they are dreamed in batches."""
 
 from __future__ import annotations
 
@@ -28,26 +24,19 @@ class Window:
 
     @property
     def of(self) -> tuple[EllipsisType, slice, slice]:
-        """What selects it from an image: ``image[window.of]``."""
+        """Selects it from an image: ``image[window.of]``."""
         height, width = self.size
         return ..., slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowLimits:
-    """Limits of windows.
+    """Limits of windows."""
 
-    Args:
-        side: pixels, where the image is that large.
-        margin: pixels at a window's border, but not the image's, that do not count as covered.
-        count: number of windows at most.
-        min_deficit: of a window, in pixels.
-    """
-
-    side: int
-    margin: int
-    count: int
-    min_deficit: float
+    side: int  # pixels, where the image is that large
+    margin: int  # pixels at a window's border, but not the image's, that do not count as covered
+    count: int  # of windows at most
+    min_deficit: float  # of a window, in pixels
 
 
 def windows(deficit: Tensor, size: Size, limits: WindowLimits) -> list[Window]:
@@ -61,8 +50,7 @@ def windows(deficit: Tensor, size: Size, limits: WindowLimits) -> list[Window]:
     grid = (max(1, round(size[0] / unit)), max(1, round(size[1] / unit)))
     left_over = F.adaptive_avg_pool2d(deficit, grid).cpu()
     cell = (size[0] / grid[0], size[1] / grid[1])
-    tops = _places(size[0], height, unit)
-    lefts = _places(size[1], width, unit)
+    tops, lefts = _places(size[0], height, unit), _places(size[1], width, unit)
     rows = _covers(tops, height, size[0], grid[0], margin)
     columns = _covers(lefts, width, size[1], grid[1], margin)
     found: list[Window] = []
@@ -89,8 +77,7 @@ def strips(size: Size, count: int, overlap: int) -> list[Window]:
 
 
 def _places(limit: int, length: int, unit: int) -> list[int]:
-    last = limit - length
-    return [*range(0, last, unit), last]
+    return [*range(0, limit - length, unit), limit - length]
 
 
 def _covers(places: Sequence[int], length: int, limit: int, count: int, margin: int) -> Tensor:
