@@ -89,7 +89,7 @@ class Dreamer:
         """Return the dreamer at another time, on the same network.
 
         Args:
-            settings: other values of those that may change over time.
+            settings: at that time.
             guide: uint8 ``[H, W, 3]`` RGB, for a dreamer that has none.
 
         Raises:
@@ -200,7 +200,7 @@ class Dreamer:
 
     @torch.inference_mode(False)
     def _evaluate(self, image: Tensor, view: View) -> Gradient:
-        return self._gradients.evaluate(view.apply(image))
+        return self._gradients.compute(view.apply(image), backward=False)
 
     def _start(self, image: Tensor) -> tuple[Tensor, Size]:
         """Return an image on the device and its size, for which memory is left."""

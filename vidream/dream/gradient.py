@@ -1,7 +1,8 @@
 """The gradient of an objective with respect to images: of a whole image, or in tiles.
 
 In tiles the gradient is that of the whole image, up to rounding: each tile counts its own cells,
-and covers their receptive fields; gradients of overlapping tiles add up.
+and covers their receptive fields; gradients of overlapping tiles add up. Squeeze and excitation,
+whose cells see the whole image, take each tile for an image.
 """
 
 from __future__ import annotations
@@ -39,28 +40,25 @@ class GradientComputer:
     objective: Objective
     planner: TilePlanner
 
-    def compute(self, image: Tensor, content_reference: Tensor | None = None) -> Gradient:
-        """Compute the gradient at float ``[B, 3, H, W]`` images in [0, 1].
+    def compute(
+        self, image: Tensor, reference: Tensor | None = None, *, backward: bool = True
+    ) -> Gradient:
+        """Compute the gradient at float ``[B, 3, H, W]`` images in [0, 1], or all but it.
 
         Raises:
             DeviceError: there is not even memory for tiles.
         """
         # Autograd refuses tensors that were made under inference mode.
         image = image.clone() if image.is_inference() else image.detach()
-        found = self._run(image, content_reference, backward=True)
+        found = self._run(image, reference, backward=backward)
         weight = self.objective.total_variation
         if not weight:
             return found
-        image.requires_grad_(True)
-        loss = weight * total_variation(image).mean()
-        gradient = found.gradient - torch.autograd.grad(loss, image)[0]
+        loss = weight * total_variation(image.requires_grad_(backward)).mean()
+        gradient = found.gradient
+        if backward:
+            gradient = gradient - torch.autograd.grad(loss, image)[0]
         return replace(found, gradient=gradient, objective=found.objective - loss.detach())
-
-    def evaluate(self, image: Tensor) -> Gradient:
-        """Compute all but the gradient, without the content loss."""
-        found = self._run(image, None, backward=False)
-        loss = self.objective.total_variation * total_variation(image).mean()
-        return replace(found, objective=found.objective - loss)
 
     def _run(self, image: Tensor, reference: Tensor | None, *, backward: bool) -> Gradient:
         """Run on whole images or in tiles; should memory run out, in ever smaller ones."""

@@ -96,8 +96,7 @@ class Refiner:
             index: number of the frame, which seeds the views.
 
         Returns:
-            A new float32 tensor of the same shape, in [0, 1], on the same device; and the target
-            for the next frame.
+            A new tensor of the same shape and device, and the target for the next frame.
         """
         assert init.new_mask is not None, "nothing is propagated"
         device = self.dreamer.device
@@ -123,8 +122,8 @@ class Refiner:
     def _at_coarse_octaves(self, dream: Tensor, new: float, frame: _Frame) -> Tensor:
         """Refine the whole frame, so much of which is ``new``, at the octaves under its own size.
 
-        One octave every few frames is enough while most of the frame is propagated: what it brings
-        is not strength, but large shapes in regions that have come into the picture.
+        While most of it is propagated one octave every few frames is enough, for large shapes in
+        new regions.
         """
         coarse = list(frame.octaves[:-1])
         if new > _NEW_FRAME:
@@ -187,9 +186,9 @@ class Refiner:
         return parts
 
     def _deficit(self, cells: Tensor, level: float, new: Tensor) -> Tensor:
-        """Return how urgently each region has to grow, 0 to 1, at the size of the cells' grid."""
+        """Return the deficit of each cell, 0 to 1; of each pixel under a style alone."""
         if not self.dreamer.objective_function.terms:
-            # A style is a matter of all of a frame at once: what lacks it is what is new.
+            # A style is a matter of the whole frame: what lacks it is what is new.
             return new
         if level <= 0:
             return torch.zeros_like(cells)

@@ -75,7 +75,7 @@ class TilePlanner:
         seen = _largest(before) if before else size[0] * size[1]
         self._budget.max_pixels = count * seen // 2
         self._plans.clear()
-        smaller = self._cut(self.geometry, size, seen // 2) if self.geometry is not None else []
+        smaller = self._cut(size, seen // 2)
         if not smaller or _largest(smaller) >= seen:
             raise DeviceError(
                 f"the {device.upper()} has too little memory to dream at {size[1]}×{size[0]}, even "
@@ -94,30 +94,26 @@ class TilePlanner:
         if pixels <= min(budget.max_pixels, left / _AMPLE_BYTES):
             return None
         fitting = min(budget.max_pixels, left / self._bytes_per_pixel)
-        if pixels <= fitting or self.geometry is None:
+        tiles = [] if pixels <= fitting else self._cut(size, fitting / count)
+        if len(tiles) < 2:
             return None
-        tiles = self._cut(self.geometry, size, fitting / count)
-        if len(tiles) == 1:
-            return None
-        taken = count * _largest(tiles) * self._bytes_per_pixel
-        self._log_once(size, tiles, fits=taken <= budget.bytes - frame)
+        if not self._logged:
+            self._logged = True
+            note = "as memory allows"
+            fits = count * _largest(tiles) * self._bytes_per_pixel <= budget.bytes - frame
+            if not fits:
+                note = "and still takes more memory than there is: a smaller max_side helps"
+            _log.log(
+                logging.INFO if fits else logging.WARNING, "%s, %s", _described(size, tiles), note
+            )
         return tiles
 
-    def _cut(self, geometry: LayerGeometry, size: Size, max_area: float) -> list[Tile]:
-        least = self._network.minimum_side
-        return cut(size, max_area, Halo(geometry.stride, geometry.before, geometry.after, least))
-
-    def _log_once(self, size: Size, tiles: Sequence[Tile], *, fits: bool) -> None:
-        if self._logged:
-            return
-        self._logged = True
-        if fits:
-            _log.info("%s, as memory allows", _described(size, tiles))
-        else:
-            _log.warning(
-                "%s, and still takes more memory than there is to spare: a smaller max_side helps",
-                _described(size, tiles),
-            )
+    def _cut(self, size: Size, max_area: float) -> list[Tile]:
+        """Cut into tiles; none where cells see the whole image."""
+        if self.geometry is None:
+            return []
+        stride, before, after = self.geometry.stride, self.geometry.before, self.geometry.after
+        return cut(size, max_area, Halo(stride, before, after, self._network.minimum_side))
 
 
 def _largest(tiles: Sequence[Tile]) -> int:

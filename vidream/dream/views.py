@@ -144,19 +144,14 @@ def _extended(image: Tensor, rows: range, columns: range, beyond: str) -> Tensor
 def _beyond(image: Tensor, dim: int, places: range, beyond: str) -> Tensor:
     """Return rows or columns that all lie beyond an image."""
     where = torch.arange(places.start, max(places.start, places.stop), device=image.device)
-    taken = image.index_select(dim, _inside(where, image.shape[dim], beyond))
-    return torch.zeros_like(taken) if beyond == "zero" else taken
-
-
-def _inside(places: Tensor, length: int, beyond: str) -> Tensor:
-    """Return the pixel of a line of that length for each place."""
+    last = image.shape[dim] - 1
     if beyond == "wrap":
-        return places % length
-    if beyond == "reflect" and length > 1:
+        where = where % (last + 1)
+    elif beyond == "reflect" and last > 0:
         # About the centre of the last pixel, which is not repeated.
-        period = 2 * (length - 1)
-        return (length - 1) - ((places % period) - (length - 1)).abs()
-    return places.clamp(0, length - 1)
+        where = last - (where % (2 * last) - last).abs()
+    taken = image.index_select(dim, where.clamp(0, last))
+    return torch.zeros_like(taken) if beyond == "zero" else taken
 
 
 def draw_views(settings: DreamSettings, frame: int, count: int) -> list[View]:
