@@ -26,7 +26,7 @@ from vidream.core.memory import MemoryBudget
 from vidream.effects.examples import CELL, PixelFeatures, as_keys, as_query, find_pictures, scaled
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import FeatureGrid, Search, block_means, match
-from vidream.effects.pixelnn import LAYERS, PixelNN, PixelNNPolicy
+from vidream.effects.pixelnn import LAYERS, PixelNN
 from vidream.effects.registry import load_effect
 from vidream.media.places import parse_source
 from vidream.networks.network import load_network
@@ -62,11 +62,10 @@ def save(path, picture):
 
 @pytest.fixture
 def effect(network, folder):
-    def make(budget=None, policy=PixelNNPolicy(), **values):  # noqa: B008
+    def make(budget=None, **values):
         settings = FULL.updated(**{"examples": (str(folder),), **values})
         memory = None if budget is None else MemoryBudget(None, torch.device("cpu"), budget)
-        effect = PixelNN(settings, Resources(memory=memory), network=network, policy=policy)
-        return EffectRun(effect, settings)
+        return EffectRun(PixelNN(settings, Resources(memory=memory), network=network), settings)
 
     return make
 
@@ -264,10 +263,10 @@ def test_every_pixel_is_a_pixel_of_an_example(effect, folder, tmp_path):
         assert {tuple(map(int, c)) for c in given.reshape(-1, 3)} <= set(flat)
 
 
-def test_memory_changes_nothing_as_long_as_it_is_enough(effect):
-    policy = PixelNNPolicy(min_search_bytes=1, max_search_bytes=2**14)
-    small = effect(budget=2**27, policy=policy)
-    assert torch.equal(plain(small, frame()), plain(effect(), frame()))
+def test_memory_changes_nothing_as_long_as_it_is_enough(effect, monkeypatch):
+    expected = plain(effect(), frame())
+    monkeypatch.setattr("vidream.effects.pixelnn._MAX_SEARCH_BYTES", 2**14)
+    assert torch.equal(plain(effect(budget=2**27), frame()), expected)
 
 
 def test_with_little_memory_frames_are_compared_smaller(effect, caplog):

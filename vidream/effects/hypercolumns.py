@@ -1,8 +1,6 @@
-"""Hypercolumns: what several layers of a network see at a pixel, as one vector.
+"""Hypercolumns (Hariharan et al. 2015): the activations of several layers at a pixel, as a vector.
 
-Hariharan et al. 2015; compared pixel by pixel as in Bansal, Sheikh, Ramanan 2017, "PixelNN". Each
-layer's share has unit length, times its weight, so that a scalar product of two hypercolumns is the
-weighted sum of the layers' cosine similarities.
+The scalar product of two is the weighted sum of the layers' cosine similarities.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ class Hypercolumns:
     """Computes the hypercolumn of each pixel.
 
     Args:
-        network: loaded with the layers, in the precision that it is in.
-        terms: the layers and their weights, by any of their names.
-        components: of each layer that are compared; see :meth:`learn`.
+        network: loaded with the layers.
+        terms: the layers and their weights.
+        components: principal components of each layer.
 
     Raises:
         NetworkError: a layer has no grid over the image.
@@ -43,13 +41,13 @@ class Hypercolumns:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return self._network.device
 
     def learn(self, images: Iterable[Tensor]) -> None:
-        """Find the principal components of each layer's channels on images ``[1, 3, H, W]``.
+        """Compute the principal components of each layer on images ``[1, 3, H, W]``.
 
-        A few dozen hold nearly all that differs, at a fraction of the time and the memory.
+        A few dozen hold nearly all of the variance.
         """
         moments: dict[str, Tensor] = {}
         for image in images:
@@ -73,7 +71,7 @@ class Hypercolumns:
 
     @torch.no_grad()
     def _activations(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the activations of the image with a margin around it, float32."""
+        """Return the activations of the image with a margin, float32."""
         given = self._network.activations(_with_margin(image, self._network.minimum_side))
         return {layer: given[layer].float() for layer in self._weights}
 
@@ -86,7 +84,7 @@ def _geometry(network: Network, layer: str) -> LayerGeometry:
 
 
 def _with_margin(image: Tensor, least: int) -> Tensor:
-    """Continue an image on all sides, by reflection where there is enough to reflect."""
+    """Pad an image on all sides, by reflection if it is large enough."""
     height, width = image.shape[-2:]
     mode = "reflect" if min(height, width) > _MARGIN else "replicate"
     padded = F.pad(image, (_MARGIN,) * 4, mode)
