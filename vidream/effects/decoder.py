@@ -105,12 +105,8 @@ def _laid_out(x: Tensor, *, doubled: bool, border: int) -> Tensor:
     batch, channels, height, width = x.shape
     scale = 2 if doubled else 1
     channels, height, width = channels // scale**2, height - scale + 1, width - scale + 1
-    laid = torch.empty(
-        (batch, channels, scale * height + 2, scale * width + 2),
-        dtype=x.dtype,
-        device=x.device,
-        memory_format=torch.channels_last,
-    )
+    size = batch, channels, scale * height + 2, scale * width + 2
+    laid = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     inside = laid[..., 1:-1, 1:-1]
     for index, part in enumerate(torch.split(x, channels, 1)):
         down, right = divmod(index, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -65,19 +64,6 @@ def scaled(size: Size, shorter: int, finer: float = 1.0) -> Size:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-@dataclass(frozen=True, slots=True)
-class PixelFeatures:
-    """Hypercolumns and colours of a picture's pixels."""
-
-    columns: Tensor = field(repr=False)  # float32 [H, W, D]
-    colors: Tensor = field(repr=False)  # float32 [H, W, 3] in [0, 1]
-
-    @classmethod
-    def of(cls, image: Tensor, hypercolumns: Hypercolumns) -> PixelFeatures:
-        """Compute them of float ``[1, 3, H, W]`` RGB in [0, 1]."""
-        return cls(hypercolumns.of(image), image[0].permute(1, 2, 0).contiguous())
-
-
 class Library:
     """The examples, prepared for frames of one size.
 
@@ -107,7 +93,7 @@ class Library:
         self.grids: list[FeatureGrid] = []
         sizes, colors, taken = [], [], 0
         for picture, small in self._read():
-            self.grids.append(as_keys(PixelFeatures.of(small, hypercolumns)))
+            self.grids.append(as_keys(hypercolumns.of(small), small[0].permute(1, 2, 0)))
             height, width = small.shape[-2:]
             # Of its own size: that at which it is compared is rounded.
             size = scaled((picture.shape[-2], picture.shape[-1]), self._shorter, finer)
@@ -158,18 +144,14 @@ def _inside(length: int, count: int, device: torch.device) -> tuple[Tensor, Tens
 # keys: 2w·c·c' − w·|c'|² is the product of (2w·c, −w) and (c', |c'|²).
 
 
-def as_keys(features: PixelFeatures) -> FeatureGrid:
-    """Return the grid of an example."""
-    square = features.colors.square().sum(-1, keepdim=True)
-    return _grid(features.columns, torch.cat((features.colors, square), -1))
+def as_keys(columns: Tensor, colors: Tensor) -> FeatureGrid:
+    """Return the grid of an example: hypercolumns and colours, ``[H, W, D]`` and ``[H, W, 3]``."""
+    return _grid(columns, torch.cat((colors, colors.square().sum(-1, keepdim=True)), -1))
 
 
-def as_query(features: PixelFeatures, colors: Tensor, weight: Tensor) -> FeatureGrid:
-    """Return the grid of a frame, with the weight of the squared distance to ``colors``.
-
-    ``[H, W, 1]`` and ``[H, W, 3]``.
-    """
-    return _grid(features.columns, torch.cat((2 * weight * colors, -weight), -1))
+def as_query(columns: Tensor, colors: Tensor, weight: Tensor) -> FeatureGrid:
+    """Return the grid of a frame; ``weight``, ``[H, W, 1]``, is that of the distance to colours."""
+    return _grid(columns, torch.cat((2 * weight * colors, -weight), -1))
 
 
 def _grid(columns: Tensor, rest: Tensor) -> FeatureGrid:

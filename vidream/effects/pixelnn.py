@@ -19,15 +19,7 @@ from vidream.core.errors import SettingsError
 from vidream.core.images import Size, resize
 from vidream.core.memory import MemoryBudget
 from vidream.core.settings import DreamSettings, LayerTerm, Settings
-from vidream.effects.examples import (
-    CELL,
-    Library,
-    PixelFeatures,
-    as_query,
-    find_pictures,
-    read_example,
-    scaled,
-)
+from vidream.effects.examples import CELL, Library, as_query, find_pictures, read_example, scaled
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import Search, match
 from vidream.effects.registry import digests
@@ -103,14 +95,14 @@ class PixelNN:
         image = frame.to(self.device)
         size = (image.shape[-2], image.shape[-1])
         compared, library = self._prepared(size)
-        features = PixelFeatures.of(resize(image, compared), self._hypercolumns)
+        columns = self._hypercolumns.of(resize(image, compared))
         share = context.settings.dream.coherence
         propagated, confidence = init.propagated(frame, share)
         colors, weight = (
             resize(part.to(self.device), compared)[0].permute(1, 2, 0)
             for part in (propagated, _HOLD * share * confidence)
         )
-        found = match(as_query(features, colors, weight), library.grids, self._search)
+        found = match(as_query(columns, colors, weight), library.grids, self._search)
         return library.compose(found, size).to(frame.device), state
 
     @property
