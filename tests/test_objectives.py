@@ -109,5 +109,5 @@ def test_what_has_no_grid_is_one_cell():
 
 def test_a_channel_of_a_layer():
     a = drawn(1, 4, 2, 3)
-    assert torch.equal(features(a, 2), a[:, 2:3])
-    assert features(a[:, :, 0, 0], None).shape == (1, 4, 1, 1)
+    assert torch.equal(features({"a": a}, LayerTerm("a", channel=2)), a[:, 2:3])
+    assert features({"a": a[:, :, 0, 0]}, LayerTerm("a")).shape == (1, 4, 1, 1)

@@ -113,7 +113,7 @@ def _features(picture: Tensor, terms: Sequence[LayerTerm], network: Network) -> 
     """Return the activations of each term, ``[1, C, h, w]``."""
     with torch.no_grad():
         seen = network.activations(picture.to(network.device))
-    return [features(seen[term.layer], term.channel) for term in terms]
+    return [features(seen, term) for term in terms]
 
 
 def _scaled(guide: Picture, network: Network) -> Tensor:

@@ -104,19 +104,15 @@ class Objective:
 
         ``[B, 1, h, w]`` each, unweighted, from activations ``[B, C, h, w]`` or ``[B, C]``.
         """
-        grown = tuple(
-            measure(features(activations[term.layer], term.channel))
-            for term, measure in zip(self.terms, self.measures, strict=True)
-        )
+        pairs = zip(self.terms, self.measures, strict=True)
+        maps = tuple(measure(features(activations, term)) for term, measure in pairs)
         if content_reference is None:
-            return grown
+            return maps
         changes = (
-            features(activations[term.layer], term.channel).float()
-            - features(content_reference[term.layer], term.channel).float()
+            features(activations, term).float() - features(content_reference, term).float()
             for term in self.content
         )
-        # The content loss of Gatys et al. 2016.
-        return grown + tuple(energy(change) for change in changes)
+        return maps + tuple(energy(change) for change in changes)  # as in Gatys et al. 2016
 
     def value(self, maps: Sequence[Tensor], cells: Mapping[str, int] | None = None) -> Tensor:
         """Return the weighted sum of the means of :meth:`maps`, a scalar over all images.
@@ -133,10 +129,7 @@ class Objective:
 
     def style_sums(self, activations: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the sums that :meth:`style_value` takes; those of parts add up."""
-        return tuple(
-            loss.sums(features(activations[loss.term.layer], loss.term.channel))
-            for loss in self.style_losses
-        )
+        return tuple(loss.sums(features(activations, loss.term)) for loss in self.style_losses)
 
     def style_value(self, sums: Sequence[Tensor], cells: Mapping[str, int]) -> Tensor:
         """Return minus the weighted style losses, ``[B]``, from whole images' :meth:`style_sums`.
@@ -177,8 +170,9 @@ class Objective:
         return self.local_strength(maps, style).mean()
 
 
-def features(activation: Tensor, channel: int | None) -> Tensor:
-    """Return the channels of a layer that a term names, ``[B, C, h, w]``: all, or one."""
+def features(activations: Mapping[str, Tensor], term: LayerTerm) -> Tensor:
+    """Return the activations of a term, ``[B, C, h, w]``: of all channels, or one."""
+    activation = activations[term.layer]
     if activation.ndim == 2:
         activation = activation[..., None, None]
-    return activation if channel is None else activation[:, channel, None]
+    return activation if term.channel is None else activation[:, term.channel, None]

@@ -13,15 +13,9 @@ from torch import Tensor
 
 from vidream.core.images import Size, resize
 
-DIAMETER = 48
-"""Pixels over which energy is averaged: an eye of a creature."""
-
-STEPS_PER_EFOLD = 3.0
-"""Steps at once for each e-fold under the level."""
-
-MAX_STEPS = 1.0
-"""Steps at once; longer ones move tracked regions more than they refine them."""
-
+DIAMETER = 48  # pixels over which energy is averaged: an eye of a creature
+STEPS_PER_EFOLD = 3.0  # steps at once for each e-fold under the level
+MAX_STEPS = 1.0  # at once; longer ones move tracked regions more than they refine them
 _TINY = 1e-12
 
 

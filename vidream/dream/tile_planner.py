@@ -18,12 +18,9 @@ from vidream.networks.network import Network
 _log = logging.getLogger(__name__)
 
 
+# For each pixel of a frame besides a step, nearly three dozen float images: source, init image,
+# dream, residuals, keyframes, flow, and what decoder and encoder hold: five at 3840×2160.
 FRAME_BYTES = 12 * 32
-"""For each pixel of a frame besides a step: nearly three dozen float images.
-
-Source, init image, dream, residuals, keyframes, flow, decoder and encoder: five at 3840×2160.
-"""
-
 _MIN_STEP = 1 / 8  # of its frame's memory that a step may take at least: less saves nothing
 _AMPLE_BYTES = 24 * 1024  # a pixel, more than any network takes: to ask one costs up to a second
 _MAX_PLANS = 256  # that are kept: crops come in many sizes

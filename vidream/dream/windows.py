@@ -13,8 +13,7 @@ from torch import Tensor
 
 from vidream.core.images import Size
 
-MARGIN = 32
-"""Pixels at a window's border, but not the image's, that do not count as covered: context."""
+MARGIN = 32  # pixels at a window's border, but not the image's, that do not count as covered
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +32,10 @@ class Window:
 
 
 def windows(deficit: Tensor, size: Size, side: int, count: int, min_deficit: float) -> list[Window]:
-    """Place windows greedily where the deficit, ``[1, 1, h, w]``, is largest.
+    """Place up to ``count`` windows greedily where the deficit, ``[1, 1, h, w]``, is largest.
 
-    They may overlap by their margins.
-
-    Args:
-        deficit: 0 to 1.
-        size: of the image.
-        side: of the windows, in pixels, where the image is that large.
-        count: of windows at most.
-        min_deficit: sum over a window, in pixels.
+    Their sides are ``side`` pixels, where the image is that large. They may overlap by their
+    margins. ``min_deficit`` is summed over a window, in pixels.
     """
     height, width = min(side, size[0]), min(side, size[1])
     unit = MARGIN // 4

@@ -36,7 +36,13 @@ class Hypercolumns:
     def __init__(self, network: Network, terms: Sequence[LayerTerm], components: int = 24) -> None:
         self._network, self._components = network, components
         self._weights = {network.canonical(term.layer): term.weight for term in terms}
-        self._geometries = {layer: _geometry(network, layer) for layer in self._weights}
+        self._geometries: dict[str, LayerGeometry] = {}
+        for layer in self._weights:
+            geometry = find_geometry(network, [layer])
+            if geometry is None:
+                name = network.spec.name
+                raise NetworkError(f"{layer} of {name} has no grid: choose another layer")
+            self._geometries[layer] = geometry
         self._bases: dict[str, Tensor] = {}
 
     @property
@@ -72,24 +78,12 @@ class Hypercolumns:
     @torch.no_grad()
     def _activations(self, image: Tensor) -> dict[str, Tensor]:
         """Return the activations of the image with a margin, float32."""
-        given = self._network.activations(_with_margin(image, self._network.minimum_side))
+        size, least = image.shape[-2:], self._network.minimum_side
+        mode = "reflect" if min(size) > _MARGIN else "replicate"
+        padded = F.pad(image, (_MARGIN,) * 4, mode)
+        down, right = (max(0, least - n - 2 * _MARGIN) for n in size)
+        given = self._network.activations(F.pad(padded, (0, right, 0, down), "replicate"))
         return {layer: given[layer].float() for layer in self._weights}
-
-
-def _geometry(network: Network, layer: str) -> LayerGeometry:
-    geometry = find_geometry(network, [layer])
-    if geometry is None:
-        raise NetworkError(f"{layer} of {network.spec.name} has no grid: choose another layer")
-    return geometry
-
-
-def _with_margin(image: Tensor, least: int) -> Tensor:
-    """Pad an image on all sides, by reflection if it is large enough."""
-    height, width = image.shape[-2:]
-    mode = "reflect" if min(height, width) > _MARGIN else "replicate"
-    padded = F.pad(image, (_MARGIN,) * 4, mode)
-    down, right = (max(0, least - n - 2 * _MARGIN) for n in (height, width))
-    return F.pad(padded, (0, right, 0, down), "replicate")
 
 
 def _at_pixels(cells: Tensor, geometry: LayerGeometry, height: int, width: int) -> Tensor:

@@ -102,14 +102,11 @@ class PixelNN:
             resize(part.to(self.device), compared)[0].permute(1, 2, 0)
             for part in (propagated, _HOLD * share * confidence)
         )
-        found = match(as_query(columns, colors, weight), library.grids, self._search)
-        return library.compose(found, size).to(frame.device), state
-
-    @property
-    def _search(self) -> Search:
         max_bytes = min(_MAX_SEARCH_BYTES, max(_MIN_SEARCH_BYTES, self._budget.bytes // 2))
         examples = self._examples
-        return Search(CELL, examples.match_candidates, examples.match_radius, max_bytes)
+        search = Search(CELL, examples.match_candidates, examples.match_radius, max_bytes)
+        found = match(as_query(columns, colors, weight), library.grids, search)
+        return library.compose(found, size).to(frame.device), state
 
     def _prepared(self, size: Size) -> tuple[Size, Library]:
         """Return the size at which frames of that size are compared, and the examples for them."""
