@@ -23,10 +23,10 @@ from vidream.core.effect import Resources
 from vidream.core.errors import DeviceError, InputError, SettingsError
 from vidream.core.images import to_picture, to_tensor
 from vidream.core.memory import MemoryBudget
-from vidream.effects.examples import CELL, PixelFeatures, as_keys, as_query, find_pictures, scaled
+from vidream.effects.examples import CELL, as_keys, as_query, find_pictures, scaled
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import FeatureGrid, Search, block_means, match
-from vidream.effects.pixelnn import LAYERS, PixelNN, PixelNNPolicy
+from vidream.effects.pixelnn import LAYERS, PixelNN
 from vidream.effects.registry import load_effect
 from vidream.media.places import parse_source
 from vidream.networks.network import load_network
@@ -62,11 +62,10 @@ def save(path, picture):
 
 @pytest.fixture
 def effect(network, folder):
-    def make(budget=None, policy=PixelNNPolicy(), **values):  # noqa: B008
+    def make(budget=None, **values):
         settings = FULL.updated(**{"examples": (str(folder),), **values})
         memory = None if budget is None else MemoryBudget(None, torch.device("cpu"), budget)
-        effect = PixelNN(settings, Resources(memory=memory), network=network, policy=policy)
-        return EffectRun(effect, settings)
+        return EffectRun(PixelNN(settings, Resources(memory=memory), network=network), settings)
 
     return make
 
@@ -147,12 +146,12 @@ def test_each_block_is_searched_around_the_blocks_most_like_it(size, others, rea
 
 def test_a_colour_that_is_wanted_takes_its_squared_distance_off():
     columns, colors = torch.randn(6, 7, 4), torch.rand(6, 7, 3)
-    other = PixelFeatures(torch.randn(6, 7, 4), torch.rand(6, 7, 3))
+    other, others = torch.randn(6, 7, 4), torch.rand(6, 7, 3)
     weight = torch.rand(6, 7, 1) * 5
-    query = as_query(PixelFeatures(columns, torch.rand(6, 7, 3)), colors, weight)
-    given = (query.pixels * as_keys(other).pixels).sum(-1)
-    alike = (columns * other.columns).sum(-1)
-    apart = (colors - other.colors).square().sum(-1)
+    query = as_query(columns, colors, weight)
+    given = (query.pixels * as_keys(other, others).pixels).sum(-1)
+    alike = (columns * other).sum(-1)
+    apart = (colors - others).square().sum(-1)
     same_for_all = weight[..., 0] * colors.square().sum(-1)
     assert torch.allclose(given, alike - weight[..., 0] * apart + same_for_all, atol=1e-5)
 
@@ -264,10 +263,10 @@ def test_every_pixel_is_a_pixel_of_an_example(effect, folder, tmp_path):
         assert {tuple(map(int, c)) for c in given.reshape(-1, 3)} <= set(flat)
 
 
-def test_memory_changes_nothing_as_long_as_it_is_enough(effect):
-    policy = PixelNNPolicy(min_search_bytes=1, max_search_bytes=2**14)
-    small = effect(budget=2**27, policy=policy)
-    assert torch.equal(plain(small, frame()), plain(effect(), frame()))
+def test_memory_changes_nothing_as_long_as_it_is_enough(effect, monkeypatch):
+    expected = plain(effect(), frame())
+    monkeypatch.setattr("vidream.effects.pixelnn._MAX_SEARCH_BYTES", 2**14)
+    assert torch.equal(plain(effect(budget=2**27), frame()), expected)
 
 
 def test_with_little_memory_frames_are_compared_smaller(effect, caplog):

@@ -1,9 +1,9 @@
-"""Animations of a still as a source of frames: what they show is dreamed already."""
+"""Animations of a still: dreamed frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vidream.animate.octaves import grow
-from vidream.animate.plan import AnimationPlan, plan_animation
+from vidream.animate.plan import plan_animation
 from vidream.animate.zoom import zoom
 from vidream.core.effect import Context, Effect
 from vidream.core.errors import SettingsError
@@ -23,41 +23,31 @@ from vidream.dream.dreamer import Dreamer
 from vidream.timeline.timeline import Timeline
 
 
-@dataclass(frozen=True, slots=True)
 class Animation:
     """An animation of a still: its octaves, or an endless zoom into it.
 
     Args:
         still: uint8 ``[H, W, 3]`` RGB.
-        timeline: the settings, and what changes in them.
-        device: where the images are.
-        plan: what becomes of the still.
+        timeline: settings over time.
+        device: of the images.
 
     Raises:
         SettingsError: the settings make no animation.
     """
 
-    still: Picture = field(repr=False)
-    timeline: Timeline
-    device: torch.device | str = "cpu"
-    plan: AnimationPlan = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Plan it, before anything slow is done."""
-        size = self.still.shape[0], self.still.shape[1]
-        object.__setattr__(self, "plan", plan_animation(size, self.timeline))
+    def __init__(
+        self, still: Picture, timeline: Timeline, device: torch.device | str = "cpu"
+    ) -> None:
+        self.still, self.timeline, self.device = still, timeline, device
+        self.plan = plan_animation((still.shape[0], still.shape[1]), timeline)
 
     @property
     def settings(self) -> Settings:
-        """The settings that the effect is to be made with."""
+        """The settings of the effect."""
         return _animated(self.timeline.settings)
 
     def frames(self, effect: Effect, reporter: Reporter | None = None) -> Iterator[Frame]:
-        """Yield the frames as they are made.
-
-        Args:
-            effect: made of :attr:`settings`.
-            reporter: told of each gradient step of an octave, which may take long.
+        """Yield the frames, and report each gradient step of an octave.
 
         Raises:
             VidreamError: whatever the effect raises.
@@ -77,10 +67,9 @@ class Animation:
         return grow(still, dreamer, animation, self.plan.sizes, reporter.step)
 
     def _context(self, index: int) -> Context:
-        time = Fraction(index) / self.plan.rate
+        time = Fraction(index) * self.plan.info.time_base
         return Context(index, time, _animated(self.timeline.at(time)))
 
 
 def _animated(settings: Settings) -> Settings:
-    """Return settings whose dream is that of each picture of the animation."""
     return replace(settings, dream=settings.animation.adapted(settings.dream))

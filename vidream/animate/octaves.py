@@ -1,4 +1,4 @@
-"""A dream growing octave by octave: the animation of the article that this project began with."""
+"""A dream growing octave by octave."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ from vidream.core.settings import AnimationSettings
 from vidream.dream.dreamer import Dreamer
 from vidream.dream.views import draw_views
 
-OnStep = Callable[[int, int], None]
-"""Called with the pixels that have taken a gradient step so far, and in all."""
-
 
 def grow(
     still: Tensor,
     dreamer: Dreamer,
     settings: AnimationSettings,
     sizes: tuple[Size, ...],
-    on_step: OnStep,
+    on_step: Callable[[int, int], None],
 ) -> Iterator[Tensor]:
     """Dream a still octave by octave, each from a blend of the octave before and the still.
 
-    Unlike :meth:`Dreamer.dream`, whose octaves carry the detail alone, the dream itself is
-    resampled, also to sizes beyond the still's own, as in TensorFlow's DeepDream tutorial.
+    Unlike in :meth:`Dreamer.dream` the dream itself is resampled, also to sizes beyond the still's
+    own, as in TensorFlow's DeepDream tutorial.
 
     Args:
         still: float32 ``[1, 3, H, W]`` RGB in [0, 1].
-        dreamer: whose settings say how many steps each octave has.
-        settings: blend, and how often a picture is shown.
+        dreamer: its settings have the steps per octave.
+        settings: of the animation.
         sizes: of the octaves.
-        on_step: called after each step.
+        on_step: called with the pixels that have taken a gradient step so far, and in all.
 
     Yields:
         Float32 ``[1, 3, H, W]`` in [0, 1], of the still's size.
@@ -55,10 +52,10 @@ def grow(
         yield still
     dream = None
     for octave, size in enumerate(sizes):
-        ground = resize(still, size)
-        dream = ground if dream is None else ground.lerp(resize(dream, size), settings.blend)
+        base = resize(still, size)
+        dream = base if dream is None else base.lerp(resize(dream, size), settings.blend)
         for step, view in enumerate(draw_views(dreamer.settings, octave, steps), 1):
-            dream = dreamer.ascend(dream, [view], ground)
+            dream = dreamer.ascend(dream, [view], base)
             done += size[0] * size[1]
             on_step(done, total)
             if step == steps or (every is not None and step % every == 0):

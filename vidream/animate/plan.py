@@ -1,4 +1,4 @@
-"""What animation the settings make of a still, before anything slow is done."""
+"""The plan of an animation, made before anything slow is done."""
 
 from __future__ import annotations
 
@@ -21,46 +21,25 @@ from vidream.core.view_transform import ViewTransform, covering
 from vidream.media.info import Colour, VideoInfo
 from vidream.timeline.timeline import Timeline
 
-_SRGB = Colour(range=2, primaries=1, transfer=13, matrix=Colour.RGB)  # what pictures are in
 _LOOP_SECONDS = 1.0  # in which a loop flows into its beginning
 
 
 @dataclass(frozen=True, slots=True)
 class AnimationPlan:
-    """What becomes of a still.
-
-    Args:
-        info: size, rate and number of frames.
-        sizes: of the octaves, from small to large; none for a zoom.
-        transforms: how a zoom moves from each frame to the next; none for octaves.
-        loop: frames at the end in which a zoom returns to its first.
-    """
+    """The plan of an animation."""
 
     info: VideoInfo
-    sizes: tuple[Size, ...] = ()
-    transforms: tuple[ViewTransform, ...] = ()
-    loop: int = 0
-
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return self.info.frames or 0
-
-    @property
-    def rate(self) -> Fraction:
-        """Frames a second."""
-        return 1 / self.info.time_base
+    frames: int
+    sizes: tuple[Size, ...] = ()  # of the octaves, from small to large; none for a zoom
+    transforms: tuple[ViewTransform, ...] = ()  # of a zoom, from each frame to the next
+    loop: int = 0  # frames at the end in which a zoom returns to its first
 
 
 def plan_animation(size: Size, timeline: Timeline) -> AnimationPlan:
-    """Plan the animation of a still.
-
-    Args:
-        size: height and width of the still.
-        timeline: the settings, and what changes in them.
+    """Plan the animation of a still of that size.
 
     Raises:
-        SettingsError: they make no animation.
+        SettingsError: the settings make no animation.
     """
     settings = timeline.settings
     if settings.postprocess != PostprocessSettings():
@@ -75,29 +54,22 @@ def plan_animation(size: Size, timeline: Timeline) -> AnimationPlan:
     exact = Fraction(rate).limit_denominator(1001)
     sizes = () if is_zoom else _octave_sizes(size, settings)
     count = _zoom_length(settings, exact) if is_zoom else _octaves_length(settings, len(sizes))
+    count = min(count, settings.read.frames or count)
+    srgb = Colour(range=2, primaries=1, transfer=13, matrix=Colour.RGB)
     info = VideoInfo(
-        width=size[1],
-        height=size[0],
-        rate=exact,
-        time_base=1 / exact,
-        frames=min(count, settings.read.frames or count),
-        colour=_SRGB,
+        width=size[1], height=size[0], rate=exact, time_base=1 / exact, frames=count, colour=srgb
     )
     if not is_zoom:
-        return AnimationPlan(info, sizes)
-    moments = (number / exact for number in range(1, (info.frames or 0) + 1))
-    transforms = tuple(_transform(timeline.at(time).animation, size) for time in moments)
+        return AnimationPlan(info, count, sizes)
+    times = (number / exact for number in range(1, count + 1))
+    transforms = tuple(_transform(timeline.at(time).animation, size) for time in times)
     loop = _loop_frames(exact) if settings.animation.loop else 0
-    return AnimationPlan(info, transforms=transforms, loop=loop)
+    return AnimationPlan(info, count, transforms=transforms, loop=loop)
 
 
 def _transform(animation: AnimationSettings, size: Size) -> ViewTransform:
-    """Return the transform of a zoom.
-
-    It covers the corners: what came into the picture from outside would have to be made up, a few
-    pixels with each frame: reflections of reflections, which grow into streaks.
-    """
     turn = animation.rotate or 0.0
+    # To cover the corners: reflections of reflections there would grow into streaks.
     least = math.ceil(1e4 * covering(turn, size)) / 1e4
     if animation.zoom is None and least > MOST_ZOOM:
         raise SettingsError(
@@ -113,7 +85,6 @@ def _transform(animation: AnimationSettings, size: Size) -> ViewTransform:
 
 
 def _octave_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
-    """Return the sizes of the octaves: the still's own times ``octave_scale`` to the power n."""
     count, first = settings.dream.octaves, settings.animation.first_octave
     first = -(count // 2) if first is None else first
     scales = (settings.dream.octave_scale**n for n in range(first, first + count))

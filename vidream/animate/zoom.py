@@ -14,27 +14,11 @@ from vidream.core.filters import gaussian_blur
 from vidream.core.view_transform import ViewTransform
 from vidream.dream.residual import ResidualStatistics, match_statistics
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZoomPolicy:
-    """Constants of the zoom.
-
-    Args:
-        recentre: share of a drift of the mean colour that is undone at the next frame.
-        sharpen: amount of sharpening for each share of sharpness that is lost.
-        most_sharpened: at once: more would draw seams around everything.
-        grain: σ in pixels of what is sharpened: about what resampling blurs.
-        edge: pixels, for each frame to come, of the soft edge of a loop's first frame.
-    """
-
-    recentre: float = 0.05
-    sharpen: float = 3.0
-    most_sharpened: float = 0.25
-    grain: float = 1.0
-    edge: float = 3.0
-
-
-POLICY = ZoomPolicy()
+_RECENTRE = 0.05  # share of a drift of the mean colour that is undone at the next frame
+_SHARPEN = 3.0  # amount of sharpening for each share of sharpness that is lost
+_MOST_SHARPENED = 0.25  # at once: more would draw seams around everything
+_GRAIN = 1.0  # σ in pixels of what is sharpened: about what resampling blurs
+_EDGE = 3.0  # pixels, for each frame to come, of the soft edge of a loop's first frame
 
 
 def zoom(
@@ -43,12 +27,10 @@ def zoom(
     """Zoom into a still.
 
     Args:
-        still: float32 ``[1, 3, H, W]`` RGB in [0, 1], on the device to work on.
-        effect: makes the first frame of the still, and each other one of the one before. If it is
-            recurrent, light and sharpness are held to those of its first frame.
-        plan: how each frame is seen from the next; the last transform leads back to the first
-            frame of a loop.
-        context: the moment of a frame, by its index.
+        still: float32 ``[1, 3, H, W]`` RGB in [0, 1].
+        effect: if it is recurrent, light and sharpness are held to those of its first frame.
+        plan: of the zoom.
+        context: of a frame, by its index.
 
     Yields:
         Float32 ``[1, 3, H, W]`` in [0, 1].
@@ -62,25 +44,19 @@ def zoom(
         if appearance is not None:
             moved = appearance.hold(moved)
         moved = loop.approach(moved, plan.frames - index)
-        # There is not detail enough for all the pixels that an enlarged picture comes to cover.
+        # Detail is missing for the pixels that an enlarged picture comes to cover.
         new_mask = torch.full_like(still[:, :1], 1 - transform.zoom**-2)
-        # It is the source as well: the animation shows nothing but its own past.
+        # The previous frame is the source as well.
         image, state = effect.step(InitImage(moved, new_mask), moved, context(index), state)
         yield image
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """Light and sharpness of the first frame, which later ones are held to.
+    """Light and sharpness of the first frame, which later ones are held to."""
 
-    Args:
-        mean: mean colour, ``[1, 3, 1, 1]``.
-        spread: statistics of the departure from it.
-        sharpness: mean gradient of the brightness, per pixel.
-    """
-
-    mean: Tensor = field(repr=False)
-    spread: ResidualStatistics
+    mean: Tensor = field(repr=False)  # colour, [1, 3, 1, 1]
+    spread: ResidualStatistics  # of the departure from the mean
     sharpness: float
 
     @classmethod
@@ -90,18 +66,18 @@ class Appearance:
         return cls(mean, ResidualStatistics.of(image - mean), sharpness(image))
 
     def hold(self, image: Tensor) -> Tensor:
-        """Return an image brought a little nearer, and sharpened by what moving it has blurred."""
+        """Bring an image a little nearer, and sharpen what resampling has blurred."""
         lost = self.sharpness / max(sharpness(image), 1e-6) - 1
-        amount = min(max(POLICY.sharpen * lost, 0.0), POLICY.most_sharpened)
+        amount = min(max(_SHARPEN * lost, 0.0), _MOST_SHARPENED)
         if amount:
-            image = image + amount * (image - gaussian_blur(image, POLICY.grain))
+            image = image + amount * (image - gaussian_blur(image, _GRAIN))
         drift = self.mean - image.mean((-2, -1), keepdim=True)
-        recentred = (image + POLICY.recentre * drift).clamp_(0, 1)
+        recentred = (image + _RECENTRE * drift).clamp_(0, 1)
         return match_statistics(recentred, self.mean, self.spread)
 
 
 def sharpness(image: Tensor) -> float:
-    """Return the mean size of the gradient of the brightness of an image, per pixel."""
+    """Return the mean magnitude of the gradient of the brightness, per pixel."""
     grey = image.mean(1)
     across, down = grey.diff(dim=-1)[..., :-1, :], grey.diff(dim=-2)[..., :-1]
     return float(torch.hypot(across, down).mean())
@@ -109,35 +85,23 @@ def sharpness(image: Tensor) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """How a loop returns to its first frame.
+    """The return of a loop to its first frame.
 
-    That frame, seen from before it is reached, lies small in the middle of the picture. It is
-    blended in a little with each frame that it comes nearer, so that the dream grows the two
-    together and no double exposure shows. One frame after the last it would be the first.
-
-    Args:
-        first: ``[1, 3, H, W]``.
-        transforms: of the frames in which it returns; none to go on for ever.
+    That frame lies small in the middle of the picture. It is blended in a little at each frame, so
+    that the dream merges the two and no double exposure shows.
     """
 
-    first: Tensor = field(repr=False)
-    transforms: tuple[ViewTransform, ...]
+    first: Tensor = field(repr=False)  # [1, 3, H, W]
+    transforms: tuple[ViewTransform, ...]  # of the frames in which it returns
 
     def approach(self, image: Tensor, left: int) -> Tensor:
         """Blend in the first frame, ``left`` frames before it is reached."""
         if left >= len(self.transforms):
             return image
         ahead = ViewTransform.together(self.transforms[-left:])
-        size = (image.shape[-2], image.shape[-1])
-        edge = ahead.depth_inside(size, -1, image.device)
-        share = self._share(left) * (edge / (1 + POLICY.edge * (left - 1))).clamp(0, 1)
+        depth = ahead.depth_inside((image.shape[-2], image.shape[-1]), -1, image.device)
+        # In all a smooth ramp.
+        done = (1 - count / len(self.transforms) for count in (left + 1, left))
+        before, after = (x * x * (3 - 2 * x) for x in done)
+        share = (after - before) / (1 - before) * (depth / (1 + _EDGE * (left - 1))).clamp(0, 1)
         return image.lerp(ahead.move(self.first, -1), share.expand_as(image))
-
-    def _share(self, left: int) -> float:
-        """Return what is blended in at once, so that in all it follows a smooth ramp."""
-        before, after = self._ramp(left + 1), self._ramp(left)
-        return (after - before) / (1 - before)
-
-    def _ramp(self, left: int) -> float:
-        done = 1 - left / len(self.transforms)
-        return done * done * (3 - 2 * done)

@@ -1,8 +1,7 @@
-"""Paints frames in the style of pictures, in one pass through a network and back.
+"""AdaIN: paints frames in the style of pictures, in one pass through a network and back.
 
 Huang and Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance
-normalization". The statistics of a style are taken once, those of a scene are held steady, and
-the painting is propagated along the motion of the scene.
+normalization". The statistics of a scene are held steady, and the painting is propagated.
 """
 
 from __future__ import annotations
@@ -30,22 +29,11 @@ from vidream.postprocess.colour import match_colour, palette
 LAYER = "relu4_1"
 """Layer of vgg19 whose statistics are the style."""
 
-EPSILON = 1e-5
-"""Added to variances, as in the authors' implementation."""
-
+_EPSILON = 1e-5  # added to variances, as in the authors' implementation
 _MIN_SIDE = 2 * CELL  # pixels; the encoder's padding reflects, which one cell alone cannot
-
-
-@dataclass(frozen=True, slots=True)
-class AdaInPolicy:
-    """How steady a painting is held."""
-
-    renewal: float = 0.1  # share of a frame's own statistics in those it is painted by, at least
-    change: float = 0.5  # of statistics, from which nothing of the old ones is kept
-    hold: float = 0.8  # share of the propagated painting where all of it is known
-
-
-ADAIN_POLICY = AdaInPolicy()
+_RENEWAL = 0.1  # share of a frame's own statistics in those it is painted by, at least
+_CHANGE = 0.5  # of statistics, from which nothing of the old ones is kept
+_HOLD = 0.8  # share of the propagated painting where all of it is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +41,7 @@ class Statistics:
     """Mean and standard deviation of each channel over space, ``[1, C, 1, 1]``."""
 
     mean: Tensor = field(repr=False)
-    deviation: Tensor = field(repr=False)  # never 0, for EPSILON is in it
+    deviation: Tensor = field(repr=False)  # above 0
 
     @classmethod
     def of(cls, features: Tensor) -> Statistics:
@@ -62,36 +50,19 @@ class Statistics:
         mean = features.mean((2, 3), keepdim=True)
         # In two passes: torch.var goes value by value where channels lie side by side.
         variance = (features - mean).square_().sum((2, 3), keepdim=True) / (cells - 1)
-        return cls(mean, (variance + EPSILON).sqrt())
+        return cls(mean, (variance + _EPSILON).sqrt())
 
     @classmethod
     def mixed(cls, parts: Sequence[Statistics], weights: Sequence[float]) -> Statistics:
-        """Mix by weights that sum to 1.
-
-        The same as mixing what :func:`adain` makes of each: that is linear in them.
-        """
+        """Mix by weights that sum to 1."""
         pairs = list(zip(parts, weights, strict=True))
         mean = torch.stack([weight * part.mean for part, weight in pairs]).sum(0)
         return cls(mean, torch.stack([weight * part.deviation for part, weight in pairs]).sum(0))
 
     def change(self, other: Statistics) -> float:
-        """Return how far others are: mean over the channels, in deviations of both together."""
+        """Return the distance: mean over the channels, in deviations of both together."""
         steps = (other.mean - self.mean).abs() + (other.deviation - self.deviation).abs()
         return float((steps / (self.deviation + other.deviation)).mean())
-
-    def lerp(self, other: Statistics, share: float) -> Statistics:
-        """Interpolate by a share, 0 to 1, towards others."""
-        return Statistics.mixed((self, other), (1 - share, share))
-
-    @property
-    def tensor(self) -> Tensor:
-        """Both as one tensor, ``[2, 1, C, 1, 1]``; :meth:`from_tensor` reads it."""
-        return torch.stack((self.mean, self.deviation))
-
-    @classmethod
-    def from_tensor(cls, tensor: Tensor) -> Statistics:
-        """Read a :attr:`tensor`."""
-        return cls(*tensor.unbind())
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +75,21 @@ class Scene:
 
     @property
     def state(self) -> State:
-        """The same as float32 tensors; :meth:`from_state` reads them."""
+        """The same as float32 tensors, ``[2, 1, C, 1, 1]``."""
         parts = {"content": self.content, "style": self.style, "colors": self.colors}
-        return {name: part.tensor for name, part in parts.items()}
+        return {name: torch.stack((s.mean, s.deviation)) for name, s in parts.items()}
 
     @classmethod
     def from_state(cls, state: State, device: torch.device) -> Scene:
         """Read a :attr:`state`."""
         parts = (state[name].to(device) for name in ("content", "style", "colors"))
-        return cls(*map(Statistics.from_tensor, parts))
+        return cls(*(Statistics(*part.unbind()) for part in parts))
 
 
 def adain(content: Tensor, style: Statistics, measured: Statistics | None = None) -> Tensor:
-    """Bring the mean and the deviation of each channel of the content to those of the style.
+    """Adaptive instance normalization: ``σ(s) · (c − μ(c)) / σ(c) + μ(s)``.
 
-    Adaptive instance normalisation: ``σ(s) · (c − μ(c)) / σ(c) + μ(s)``. The content is normalised
-    by what was ``measured``, by default its own statistics, as published.
+    ``measured`` are the content's statistics, by default its own, as published.
     """
     own = measured or Statistics.of(content)
     return (content - own.mean) / own.deviation * style.deviation + style.mean
@@ -129,11 +99,10 @@ class AdaIn:
     """The style transfer as an effect. Its state is the :class:`Scene`.
 
     Args:
-        settings: the pictures; device and precision; ``weights`` replace the encoder's.
+        settings: ``weights`` replace the encoder's.
         resources: receives the progress of downloads.
-        encoder: vgg19 with :data:`LAYER`, in the precision that it is in; loaded by default.
+        encoder: vgg19 with :data:`LAYER`; loaded by default.
         decoder: from activations to an image in any range, likewise.
-        policy: constants.
 
     Raises:
         SettingsError: there is no style.
@@ -152,9 +121,8 @@ class AdaIn:
         *,
         encoder: Network | None = None,
         decoder: nn.Module | None = None,
-        policy: AdaInPolicy = ADAIN_POLICY,
     ) -> None:
-        self._style, self._policy = settings.style, policy
+        self._style = settings.style
         if not self._style.styles:
             raise SettingsError("the effect adain takes its style from pictures: set `styles`")
         dream, on_download = settings.dream, resources.reporter.download
@@ -191,14 +159,13 @@ class AdaIn:
         strength = context.settings.style.style_strength
         painted = self._decode(torch.lerp(content, styled, strength), small)
         if small.shape != image.shape:
-            # What is finer than the size that it was painted at is the frame's own.
+            # Finer detail is the frame's own.
             painted = image + resize(painted - small, whole)
         painted = painted.clamp(0, 1).to(frame.device)
         share = context.settings.dream.coherence
         if propagates and share:
             before_image, confidence = init.propagated(frame, share)
-            weight = self._policy.hold * share * confidence
-            painted = torch.lerp(painted, before_image, weight).clamp_(0, 1)
+            painted = torch.lerp(painted, before_image, _HOLD * share * confidence).clamp_(0, 1)
         return painted, scene.state
 
     def _encode(self, image: Tensor) -> Tensor:
@@ -216,15 +183,14 @@ class AdaIn:
         return image[..., :height, :width].to(torch.float32, memory_format=torch.contiguous_format)
 
     def _scene(self, before: Scene | None, content: Tensor, image: Tensor) -> Scene:
-        """Return what a frame is painted by: held steady in a scene, save where it fades in."""
+        """Return the statistics for a frame: held steady in a scene, save where it fades in."""
         now, colors = Statistics.of(content), Statistics.of(image)
         if before is None:
             return Scene(now, self._style_statistics(image), colors)
-        policy = self._policy
         # What is divided by the deviations of a black frame has no bounds.
-        share = min(1.0, max(policy.renewal, before.content.change(now) / policy.change))
-        content_so_far = before.content.lerp(now, share)
-        if self._style.match_style_color and before.colors.change(colors) > policy.change:
+        share = min(1.0, max(_RENEWAL, before.content.change(now) / _CHANGE))
+        content_so_far = Statistics.mixed((before.content, now), (1 - share, share))
+        if self._style.match_style_color and before.colors.change(colors) > _CHANGE:
             return Scene(content_so_far, self._style_statistics(image), colors)
         return Scene(content_so_far, before.style, before.colors)
 
@@ -245,9 +211,8 @@ class AdaIn:
 def working_size(size: Size, limit: int | None) -> Size:
     """Return the size at which a frame is painted, its shorter side ``limit`` pixels at most.
 
-    By default that is half of it, but from 128 to the article's 512. Strokes are as broad as the
-    decoder learnt to paint them, a dozen pixels: at half its size a frame of 360 lines gets strokes
-    that can be seen, in a quarter of the time.
+    By default half of it, from 128 to the article's 512: strokes are a dozen pixels broad, and too
+    fine to be seen at a larger size.
     """
     short = min(size)
     side = min(short, min(max(short // 2, 128), 512) if limit is None else limit)

@@ -21,11 +21,7 @@ _DOUBLED_AFTER = (1, 5, 7)  # convolutions
 
 
 def build_decoder() -> nn.Sequential:
-    """Build it with any weights: the encoder mirrored, without normalisation.
-
-    Padding reflects and enlarging repeats, as in the published one, whose file numbers the
-    padding as layers of their own.
-    """
+    """Build the published decoder: the encoder mirrored, without normalization."""
     layers: list[nn.Module] = []
     for count, (given, made) in enumerate(pairwise(_WIDTHS), start=1):
         layers.append(nn.Conv2d(given, made, 3, padding=1, padding_mode="reflect"))
@@ -37,7 +33,7 @@ def build_decoder() -> nn.Sequential:
 
 
 def _convert(state: State) -> State:
-    """Number the tensors of the published file as this network does."""
+    # The published file numbers the padding as layers of their own.
     with torch.device("meta"):
         return renumbered(state, build_decoder())
 
@@ -59,31 +55,22 @@ SPEC = NetworkSpec(
 
 
 class Decoder(nn.Module):
-    """The decoder's layers, run so that each map is written once.
+    """The layers of :func:`build_decoder`, run so that each map is written once.
 
-    ReLU, doubling and padding each take as long as a convolution. Here the result of one
-    convolution goes through ReLU straight into the padded map that the next one reads; and a
-    convolution behind a doubling runs before it, see :func:`_early_kernels`.
-
-    Args:
-        layers: as :func:`build_decoder` makes them.
+    ReLU, upsampling and padding each take as long as a convolution. Here they are one copy into
+    the padded input of the next convolution; and a convolution after an upsampling runs before it,
+    see :func:`_early_kernels`.
     """
 
     def __init__(self, layers: nn.Sequential) -> None:
         super().__init__()
-        kinds = [type(layer) for layer in layers]
         convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-        self._doubles = [
-            index > 0 and kinds[index - 1] is nn.Upsample
-            for index, kind in enumerate(kinds)
-            if kind is nn.Conv2d
-        ]
+        self._doubles = [count in _DOUBLED_AFTER for count in range(len(convs))]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for conv, doubles in zip(convs, self._doubles, strict=True):
-            weight, bias = conv.weight, conv.bias
-            assert bias is not None
-            self.weights.append(_early_kernels(weight) if doubles else weight)
-            self.biases.append(bias.repeat(4) if doubles else bias)
+            assert conv.bias is not None
+            self.weights.append(_early_kernels(conv.weight) if doubles else conv.weight)
+            self.biases.append(conv.bias.repeat(4) if doubles else conv.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return an image ``[B, 3, 8h, 8w]``, not clamped, from activations ``[B, 512, h, w]``."""
@@ -99,11 +86,11 @@ class Decoder(nn.Module):
 
 
 def _early_kernels(weight: Tensor) -> Tensor:
-    """Return the kernels of a convolution that runs before the doubling instead of behind it.
+    """Return the kernels of a convolution that runs before the upsampling instead of after it.
 
-    Of the four cells that come of one, each sees only 2×2 different cells of the small map: what
-    falls on the same one is added up beforehand, which leaves four ninths of the products. From
-    ``[O, C, 3, 3]`` to ``[4·O, C, 2, 2]``: for each of the four cells in turn, right before down.
+    Each of the four cells that one becomes sees only 2×2 different cells: weights of the same one
+    are added up, which leaves four ninths of the products. From ``[O, C, 3, 3]`` to
+    ``[4·O, C, 2, 2]``: for each of the four cells in turn, right before down.
     """
     # [cell of two, cell of the small map, cell of the kernel], alike down and right
     sums = weight.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
@@ -111,22 +98,15 @@ def _early_kernels(weight: Tensor) -> Tensor:
 
 
 def _laid_out(x: Tensor, *, doubled: bool, border: int) -> Tensor:
-    """Rectify a map, double it if it holds four cells for one, and pad it by 1.
+    """Apply ReLU, double ``[B, 4·C, h + 1, w + 1]`` from :func:`_early_kernels`, and pad by 1.
 
-    Args:
-        x: ``[B, C, h, w]``, or ``[B, 4·C, h + 1, w + 1]`` from :func:`_early_kernels`.
-        doubled: which of the two.
-        border: which line from the border its padding repeats: 1 the border's own, 2 the next.
+    The padding repeats the first (1) or second (2) line from the ``border``.
     """
     batch, channels, height, width = x.shape
     scale = 2 if doubled else 1
     channels, height, width = channels // scale**2, height - scale + 1, width - scale + 1
-    laid = torch.empty(
-        (batch, channels, scale * height + 2, scale * width + 2),
-        dtype=x.dtype,
-        device=x.device,
-        memory_format=torch.channels_last,
-    )
+    size = batch, channels, scale * height + 2, scale * width + 2
+    laid = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     inside = laid[..., 1:-1, 1:-1]
     for index, part in enumerate(torch.split(x, channels, 1)):
         down, right = divmod(index, 2)

@@ -1,4 +1,4 @@
-"""The dreamer as an effect: from scratch where a scene begins, refined where a dream goes on."""
+"""The dreamer as an effect: from scratch where a scene begins, then refined."""
 
 from __future__ import annotations
 
@@ -18,11 +18,6 @@ from vidream.effects.registry import digests
 class DreamEffect:
     """Dreams frames. Its state is the :class:`TargetStrength` of the scene.
 
-    Args:
-        settings: what to dream and how deeply.
-        resources: receives the progress of downloads; limits memory.
-        dreamer: one that is loaded already.
-
     Raises:
         VidreamError: whatever :class:`Dreamer` raises.
     """
@@ -39,7 +34,6 @@ class DreamEffect:
             on_download=resources.reporter.download,
             budget=resources.memory,
         )
-        # Dreams that nothing is to be held to need not be measured.
         self._measures = settings.dream.coherence > 0
         self._guided: tuple[Picture, Dreamer] | None = None
 
@@ -51,7 +45,7 @@ class DreamEffect:
     def step(
         self, init: InitImage, frame: Tensor, context: Context, state: State
     ) -> tuple[Tensor, State]:
-        """Dream a frame, or refine what is propagated to it.
+        """Dream a frame, or refine the dream propagated to it.
 
         Raises:
             SettingsError: the guide is too small.
@@ -68,7 +62,7 @@ class DreamEffect:
         return dream, target.state
 
     def _guided_by(self, guide: Picture | None) -> Dreamer:
-        """Return the dreamer with that guide; a guide may show for several frames."""
+        """Return the dreamer with that guide, which may last for several frames."""
         if guide is None:
             return self.dreamer
         if self._guided is None or self._guided[0] is not guide:

@@ -1,16 +1,15 @@
-"""Pictures that frames are composed of: found, read, and made ready to be searched."""
+"""Example pictures: found, read, and prepared for the search."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.core.errors import DeviceError, InputError, describe_error
+from vidream.core.errors import DeviceError, InputError, describe_error, prefix_errors
 from vidream.core.images import Size, resize, to_tensor
 from vidream.core.settings import ReadSettings
 from vidream.effects.hypercolumns import Hypercolumns
@@ -21,54 +20,42 @@ from vidream.media.stills import read_still
 CELL = 4
 """Side in pixels of the blocks that are compared first: larger ones show in the result."""
 
-MAX_SIDE = 4096
-"""Pixels of an example's longer side at most: as floats larger ones would take a gigabyte each."""
+_MAX_SIDE = 4096  # pixels: as floats larger examples would take a gigabyte each
 
 
 def find_pictures(places: Sequence[str]) -> tuple[str, ...]:
-    """List the pictures that files and folders hold, each once.
-
-    Those of a folder are its PNG, JPEG and WebP files, by name, but hidden ones.
+    """List the pictures of files and folders, each once; of folders by name, without hidden ones.
 
     Raises:
-        InputError: a folder holds no picture, or one cannot be read.
+        InputError: a folder holds no picture, or cannot be read.
     """
     found: dict[Path, str] = {}
     for place in places:
         path = Path(place).expanduser()
-        names = [str(path)]
-        if path.is_dir():
-            names = sorted(str(p) for p in _listed(path) if p.is_file() and is_picture(p))
-            names = [name for name in names if not Path(name).name.startswith(".")]
-            if not names:
-                raise InputError(
-                    f"no examples: the folder {place} holds no PNG, JPEG or WebP: put pictures "
-                    "into it"
-                )
-        for name in names:
+        for name in _pictures_in(path) if path.is_dir() else [str(path)]:
             found.setdefault(Path(name).resolve(), name)
     return tuple(found.values())
 
 
-def _listed(folder: Path) -> list[Path]:
+def _pictures_in(folder: Path) -> list[str]:
     try:
-        return list(folder.iterdir())
+        files = [p for p in folder.iterdir() if not p.name.startswith(".")]
     except OSError as error:
         raise InputError(
             f"no examples: the folder {folder} cannot be read: {describe_error(error)}"
         ) from error
+    names = sorted(str(p) for p in files if p.is_file() and is_picture(p))
+    if not names:
+        raise InputError(
+            f"no examples: the folder {folder} holds no PNG, JPEG or WebP: put pictures into it"
+        )
+    return names
 
 
 def read_example(path: str) -> Tensor:
-    """Read a picture, float32 ``[1, 3, H, W]`` RGB in [0, 1], on the CPU.
-
-    Raises:
-        InputError: there is no picture to read there.
-    """
-    try:
-        return to_tensor(read_still(path, ReadSettings(max_side=MAX_SIDE)).image)
-    except InputError as error:
-        raise InputError(f"no example: {error}") from error
+    """Read a picture, float32 ``[1, 3, H, W]`` RGB in [0, 1], on the CPU; may raise InputError."""
+    with prefix_errors("no example"):
+        return to_tensor(read_still(path, ReadSettings(max_side=_MAX_SIDE)).image)
 
 
 def scaled(size: Size, shorter: int, finer: float = 1.0) -> Size:
@@ -77,28 +64,15 @@ def scaled(size: Size, shorter: int, finer: float = 1.0) -> Size:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-@dataclass(frozen=True, slots=True)
-class PixelFeatures:
-    """What is compared of a picture: hypercolumns of its pixels, and their colours."""
-
-    columns: Tensor = field(repr=False)  # float32 [H, W, D]
-    colors: Tensor = field(repr=False)  # float32 [H, W, 3] in [0, 1]
-
-    @classmethod
-    def of(cls, image: Tensor, hypercolumns: Hypercolumns) -> PixelFeatures:
-        """Compute those of float ``[1, 3, H, W]`` RGB in [0, 1]."""
-        return cls(hypercolumns.of(image), image[0].permute(1, 2, 0).contiguous())
-
-
 class Library:
-    """The examples, ready to be searched, for frames of one size.
+    """The examples, prepared for frames of one size.
 
     Args:
-        pictures: paths, from :func:`find_pictures`.
+        pictures: paths.
         shorter: side in pixels at which they are compared.
-        finer: how many times larger frames are than when they are compared.
-        hypercolumns: what is compared; learns its principal components from the pictures.
-        max_bytes: that all of it may take.
+        finer: size of frames over that at which they are compared.
+        hypercolumns: learns its principal components from the pictures.
+        max_bytes: of all.
 
     Raises:
         InputError: a picture cannot be read.
@@ -119,7 +93,7 @@ class Library:
         self.grids: list[FeatureGrid] = []
         sizes, colors, taken = [], [], 0
         for picture, small in self._read():
-            self.grids.append(as_keys(PixelFeatures.of(small, hypercolumns)))
+            self.grids.append(as_keys(hypercolumns.of(small), small[0].permute(1, 2, 0)))
             height, width = small.shape[-2:]
             # Of its own size: that at which it is compared is rounded.
             size = scaled((picture.shape[-2], picture.shape[-1]), self._shorter, finer)
@@ -145,11 +119,7 @@ class Library:
             yield picture, resize(picture, size)
 
     def compose(self, match: Match, size: Size) -> Tensor:
-        """Copy the pixels that were found, ``[1, 3, H, W]``.
-
-        In a frame that is larger than when it was compared, each pixel found brings the square of
-        finer ones that it stands for.
-        """
+        """Copy the matches at the full size of the frame, ``[1, 3, H, W]``."""
         rows, down = _inside(size[0], match.row.shape[0], self._device)
         columns, right = _inside(size[1], match.row.shape[1], self._device)
         example, row, column = (
@@ -157,11 +127,8 @@ class Library:
         )
         height, width, fine_height, fine_width = self._sizes[example].unbind(-1)
         fine_row = ((row + down.unsqueeze(1)) * fine_height / height).long()
-        fine_column = ((column + right) * fine_width / width).long()
-        fine_row, fine_column = (
-            fine_row.clamp_max_(fine_height - 1),
-            fine_column.clamp_max_(fine_width - 1),
-        )
+        fine_row = fine_row.clamp_max_(fine_height - 1)
+        fine_column = ((column + right) * fine_width / width).long().clamp_max_(fine_width - 1)
         places = self._begins[example] + fine_row * fine_width + fine_column
         return (self._colors[places].float() / 255).permute(2, 0, 1).unsqueeze(0)
 
@@ -173,29 +140,22 @@ def _inside(length: int, count: int, device: torch.device) -> tuple[Tensor, Tens
     return pixels, places - pixels
 
 
-# A scalar product that is also less by ``w · |c − c'|²``, c and c' the colours, up to what is the
-# same for all keys: 2w·c·c' − w·|c'|² is the product of (2w·c, −w) and (c', |c'|²).
+# To take w·|c − c'|² off the scalar product, c and c' the colours, up to what is the same for all
+# keys: 2w·c·c' − w·|c'|² is the product of (2w·c, −w) and (c', |c'|²).
 
 
-def as_keys(features: PixelFeatures) -> FeatureGrid:
-    """Make the grid of an example."""
-    square = features.colors.square().sum(-1, keepdim=True)
-    return _grid(features.columns, torch.cat((features.colors, square), -1))
+def as_keys(columns: Tensor, colors: Tensor) -> FeatureGrid:
+    """Return the grid of an example: hypercolumns and colours, ``[H, W, D]`` and ``[H, W, 3]``."""
+    return _grid(columns, torch.cat((colors, colors.square().sum(-1, keepdim=True)), -1))
 
 
-def as_query(features: PixelFeatures, colors: Tensor, weight: Tensor) -> FeatureGrid:
-    """Make the grid of a frame whose pixels shall have certain colours, ``[H, W, 3]``.
-
-    A squared distance from these takes ``weight`` off the similarity, ``[H, W, 1]``.
-    """
-    return _grid(features.columns, torch.cat((2 * weight * colors, -weight), -1))
+def as_query(columns: Tensor, colors: Tensor, weight: Tensor) -> FeatureGrid:
+    """Return the grid of a frame; ``weight``, ``[H, W, 1]``, is that of the distance to colours."""
+    return _grid(columns, torch.cat((2 * weight * colors, -weight), -1))
 
 
 def _grid(columns: Tensor, rest: Tensor) -> FeatureGrid:
-    """Put a grid together; the hypercolumns of blocks are as long as those of pixels.
-
-    A mean is the shorter the more is in it: flat regions would be nearest to everything.
-    """
+    # Means of varied blocks are shorter: flat ones would be nearest to everything.
     means = F.normalize(block_means(columns, CELL), dim=-1) * columns[:1, :1].norm()
     blocks = torch.cat((means, block_means(rest, CELL)), -1)
     return FeatureGrid(torch.cat((columns, rest), -1), blocks)

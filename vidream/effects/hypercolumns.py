@@ -1,8 +1,6 @@
-"""Hypercolumns: what several layers of a network see at a pixel, as one vector.
+"""Hypercolumns (Hariharan et al. 2015): the activations of several layers at a pixel, as a vector.
 
-Hariharan et al. 2015; compared pixel by pixel as in Bansal, Sheikh, Ramanan 2017, "PixelNN". Each
-layer's share has unit length, times its weight, so that a scalar product of two hypercolumns is the
-weighted sum of the layers' cosine similarities.
+The scalar product of two is the weighted sum of the layers' cosine similarities.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ class Hypercolumns:
     """Computes the hypercolumn of each pixel.
 
     Args:
-        network: loaded with the layers, in the precision that it is in.
-        terms: the layers and their weights, by any of their names.
-        components: of each layer that are compared; see :meth:`learn`.
+        network: loaded with the layers.
+        terms: the layers and their weights.
+        components: principal components of each layer.
 
     Raises:
         NetworkError: a layer has no grid over the image.
@@ -38,18 +36,24 @@ class Hypercolumns:
     def __init__(self, network: Network, terms: Sequence[LayerTerm], components: int = 24) -> None:
         self._network, self._components = network, components
         self._weights = {network.canonical(term.layer): term.weight for term in terms}
-        self._geometries = {layer: _geometry(network, layer) for layer in self._weights}
+        self._geometries: dict[str, LayerGeometry] = {}
+        for layer in self._weights:
+            geometry = find_geometry(network, [layer])
+            if geometry is None:
+                name = network.spec.name
+                raise NetworkError(f"{layer} of {name} has no grid: choose another layer")
+            self._geometries[layer] = geometry
         self._bases: dict[str, Tensor] = {}
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return self._network.device
 
     def learn(self, images: Iterable[Tensor]) -> None:
-        """Find the principal components of each layer's channels on images ``[1, 3, H, W]``.
+        """Compute the principal components of each layer on images ``[1, 3, H, W]``.
 
-        A few dozen hold nearly all that differs, at a fraction of the time and the memory.
+        A few dozen hold nearly all of the variance.
         """
         moments: dict[str, Tensor] = {}
         for image in images:
@@ -73,25 +77,13 @@ class Hypercolumns:
 
     @torch.no_grad()
     def _activations(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the activations of the image with a margin around it, float32."""
-        given = self._network.activations(_with_margin(image, self._network.minimum_side))
+        """Return the activations of the image with a margin, float32."""
+        size, least = image.shape[-2:], self._network.minimum_side
+        mode = "reflect" if min(size) > _MARGIN else "replicate"
+        padded = F.pad(image, (_MARGIN,) * 4, mode)
+        down, right = (max(0, least - n - 2 * _MARGIN) for n in size)
+        given = self._network.activations(F.pad(padded, (0, right, 0, down), "replicate"))
         return {layer: given[layer].float() for layer in self._weights}
-
-
-def _geometry(network: Network, layer: str) -> LayerGeometry:
-    geometry = find_geometry(network, [layer])
-    if geometry is None:
-        raise NetworkError(f"{layer} of {network.spec.name} has no grid: choose another layer")
-    return geometry
-
-
-def _with_margin(image: Tensor, least: int) -> Tensor:
-    """Continue an image on all sides, by reflection where there is enough to reflect."""
-    height, width = image.shape[-2:]
-    mode = "reflect" if min(height, width) > _MARGIN else "replicate"
-    padded = F.pad(image, (_MARGIN,) * 4, mode)
-    down, right = (max(0, least - n - 2 * _MARGIN) for n in (height, width))
-    return F.pad(padded, (0, right, 0, down), "replicate")
 
 
 def _at_pixels(cells: Tensor, geometry: LayerGeometry, height: int, width: int) -> Tensor:

@@ -9,13 +9,13 @@ from vidream.core.settings import Settings
 
 
 class PassThrough:
-    """Returns each frame as it came: input and output without a dream."""
+    """Returns each frame as it came."""
 
     recurrent = False
     over_time: frozenset[str] = frozenset()
 
     def __init__(self, settings: Settings, resources: Resources) -> None:
-        """Take what every effect is made with; this one needs none of it."""
+        """Take what every effect is made with."""
 
     def step(
         self,

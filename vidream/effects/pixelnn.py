@@ -1,16 +1,14 @@
-"""Composes frames of the pixels of example pictures.
+"""PixelNN: composes frames of the pixels of example pictures.
 
-After Bansal, Sheikh, Ramanan 2017, "PixelNN: Example-based Image Synthesis": each pixel takes its
-colour from its nearest neighbour, as several layers of a network see it. Unlike there, frames are
-looked up as they are, and not what a network has regressed first; the search is over parts of the
-examples and not over whole ones; and neighbours are held steady along the motion of the scene.
+Bansal, Sheikh, Ramanan 2017, "PixelNN: Example-based Image Synthesis": each pixel takes the colour
+of its nearest neighbour by hypercolumns. Unlike there, frames are looked up as they are, without
+regression; parts of the examples are searched; and neighbours are held steady along the motion.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,15 +19,7 @@ from vidream.core.errors import SettingsError
 from vidream.core.images import Size, resize
 from vidream.core.memory import MemoryBudget
 from vidream.core.settings import DreamSettings, LayerTerm, Settings
-from vidream.effects.examples import (
-    CELL,
-    Library,
-    PixelFeatures,
-    as_query,
-    find_pictures,
-    read_example,
-    scaled,
-)
+from vidream.effects.examples import CELL, Library, as_query, find_pictures, read_example, scaled
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import Search, match
 from vidream.effects.registry import digests
@@ -41,31 +31,22 @@ LAYERS = {
     "inception": ("Conv2d_1a_3x3", "Conv2d_2b_3x3", "Mixed_5b"),
     "vgg19": ("relu1_2", "relu2_2", "relu4_1"),
 }
-"""Layers that are compared unless others are named: edges and colours, textures, parts."""
+"""Layers that are compared by default: edges and colours, textures, parts."""
 
-
-@dataclass(frozen=True, slots=True)
-class PixelNNPolicy:
-    """Constants of the search."""
-
-    hold: float = 1.0  # similarity that a squared distance from the propagated colour takes off
-    min_search_bytes: int = 2**24  # that it takes, however little memory there is
-    max_search_bytes: int = 2**27  # more is no faster
-    min_pixels: int = 2**10  # of a frame that are compared, however little memory there is
-    pixel_bytes: int = 2**12  # for each pixel that is compared: network, hypercolumns and copies
-
-
-PIXELNN_POLICY = PixelNNPolicy()
+_HOLD = 1.0  # similarity that a squared distance from the propagated colour takes off
+_MIN_SEARCH_BYTES = 2**24  # that it takes, however little memory there is
+_MAX_SEARCH_BYTES = 2**27  # more is no faster
+_MIN_PIXELS = 2**10  # of a frame that are compared, however little memory there is
+_PIXEL_BYTES = 2**12  # for each pixel that is compared: network, hypercolumns and copies
 
 
 class PixelNN:
     """Example-based synthesis as an effect. It has no state.
 
     Args:
-        settings: examples, network, layers and weights, device, precision and memory.
+        settings: name the examples, the network and its layers.
         resources: receives the progress of downloads; limits memory.
-        network: with the layers, in the precision that it is in; loaded by default.
-        policy: constants.
+        network: with the layers; loaded by default.
 
     Raises:
         SettingsError: there is no example, or layers are to be named.
@@ -80,14 +61,9 @@ class PixelNN:
 
     @torch.inference_mode(False)
     def __init__(
-        self,
-        settings: Settings,
-        resources: Resources,
-        *,
-        network: Network | None = None,
-        policy: PixelNNPolicy = PIXELNN_POLICY,
+        self, settings: Settings, resources: Resources, *, network: Network | None = None
     ) -> None:
-        self._dream, self._examples, self._policy = settings.dream, settings.examples, policy
+        self._dream, self._examples = settings.dream, settings.examples
         if not self._examples.examples:
             raise SettingsError("the effect pixelnn composes frames of pictures: set `examples`")
         dream = settings.dream
@@ -119,33 +95,21 @@ class PixelNN:
         image = frame.to(self.device)
         size = (image.shape[-2], image.shape[-1])
         compared, library = self._prepared(size)
-        features = PixelFeatures.of(resize(image, compared), self._hypercolumns)
-        # What colours pixels had in the frame before, and how much that counts.
+        columns = self._hypercolumns.of(resize(image, compared))
         share = context.settings.dream.coherence
         propagated, confidence = init.propagated(frame, share)
         colors, weight = (
             resize(part.to(self.device), compared)[0].permute(1, 2, 0)
-            for part in (propagated, self._policy.hold * share * confidence)
+            for part in (propagated, _HOLD * share * confidence)
         )
-        found = match(as_query(features, colors, weight), library.grids, self._search)
+        max_bytes = min(_MAX_SEARCH_BYTES, max(_MIN_SEARCH_BYTES, self._budget.bytes // 2))
+        examples = self._examples
+        search = Search(CELL, examples.match_candidates, examples.match_radius, max_bytes)
+        found = match(as_query(columns, colors, weight), library.grids, search)
         return library.compose(found, size).to(frame.device), state
 
-    @property
-    def _search(self) -> Search:
-        policy, examples = self._policy, self._examples
-        wanted = max(policy.min_search_bytes, self._budget.bytes // 2)
-        return Search(
-            cell=CELL,
-            places=examples.match_candidates,
-            radius=examples.match_radius,
-            max_bytes=min(policy.max_search_bytes, wanted),
-        )
-
     def _prepared(self, size: Size) -> tuple[Size, Library]:
-        """Return the size at which frames of that size are compared, and the examples for them.
-
-        They are made ready at the first frame: it says how large things are in them.
-        """
+        """Return the size at which frames of that size are compared, and the examples for them."""
         if self._ready is None or self._ready[0] != size:
             self._ready = None
             compared = self._compared(size)
@@ -160,10 +124,9 @@ class PixelNN:
         return self._ready[1:]
 
     def _compared(self, size: Size) -> Size:
-        """Return the size at which a frame is compared: as asked for, as far as memory allows."""
-        policy = self._policy
+        """Return the size at which a frame is compared, as far as memory allows."""
         wanted = scaled(size, self._examples.match_size)
-        most = max(policy.min_pixels, self._budget.bytes // 4 // policy.pixel_bytes)
+        most = max(_MIN_PIXELS, self._budget.bytes // 4 // _PIXEL_BYTES)
         pixels = wanted[0] * wanted[1]
         if pixels <= most:
             return wanted
@@ -173,7 +136,6 @@ class PixelNN:
 
 
 def _terms(settings: DreamSettings) -> tuple[LayerTerm, ...]:
-    """Return the layers that are compared, and their weights."""
     terms = settings.layers or tuple(map(LayerTerm, LAYERS.get(settings.network, ())))
     if not terms:
         raise SettingsError(

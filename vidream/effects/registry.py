@@ -24,16 +24,7 @@ def load_effect(settings: Settings, resources: Resources | None = None) -> Effec
 
 
 def check_over_time(effect: Effect, name: str, changing: Iterable[str]) -> None:
-    """Find out early whether an effect can follow the settings that change.
-
-    Args:
-        effect: loaded.
-        name: of the effect, for the error.
-        changing: names of the settings.
-
-    Raises:
-        SettingsError: it cannot.
-    """
+    """Raise a SettingsError if an effect cannot follow the settings that change over time."""
     own = {name for name, s in schema().items() if s.part in ("dream", "style", "examples")}
     # How much is propagated is not up to the effect.
     stuck = sorted((set(changing) & own) - {"coherence"} - effect.over_time)
@@ -43,20 +34,11 @@ def check_over_time(effect: Effect, name: str, changing: Iterable[str]) -> None:
 
 
 def weights_of(effect: Effect) -> Mapping[str, str]:
-    """Return the SHA-256 of the weights that an effect works with, in hex, by file names.
-
-    An effect that has any offers them as ``weights``; nothing is known of another.
-    """
+    """Return the SHA-256 of an effect's weights, in hex, by file names; none if unknown."""
     found: Mapping[str, str] = getattr(effect, "weights", {})
     return found
 
 
 def digests(*files: tuple[WeightsFile, str | None]) -> dict[str, str]:
-    """Return the SHA-256 of weights files that have been loaded, in hex, by their names.
-
-    Args:
-        *files: each with the path that is used in its place, if any.
-    """
-    return {
-        own.name if path is None else Path(path).name: digest_of(own, path) for own, path in files
-    }
+    """Return the SHA-256 of loaded weights files, each with the path used instead, if any."""
+    return {Path(path or own.name).name: digest_of(own, path) for own, path in files}
