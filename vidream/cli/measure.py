@@ -168,14 +168,12 @@ def _report(
 ) -> Report:
     from vidream.dream.dreamer import Dreamer  # noqa: PLC0415  (as above)
     from vidream.measure import measure_clip  # noqa: PLC0415
-    from vidream.render.guides import GuideVideo, guided_by_video, without_guide  # noqa: PLC0415
+    from vidream.render.guides import open_guide  # noqa: PLC0415
 
     with ExitStack() as stack:
-        dreamed, guided = settings.dream, None
-        if dreamed.guide is not None and guided_by_video(dreamed):
-            guided = _follow(stack.enter_context(GuideVideo(dreamed.guide)), pairs)
-            dreamed = without_guide(dreamed)
-        dreamer = Dreamer(dreamed, style=settings.style, on_download=progress.download)
+        dream, guide = open_guide(settings.dream)
+        guided = None if guide is None else _follow(stack.enter_context(guide), pairs)
+        dreamer = Dreamer(dream, style=settings.style, on_download=progress.download)
         return measure_clip(
             pairs,
             dreamer,
