@@ -1,7 +1,4 @@
-"""Joining segments to one file: packets are copied, or pictures encoded again.
-
-Imports PyAV: packets are taken out of one file and put into another.
-"""
+"""Joining segments to one file. Imports PyAV: packets are moved between files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The record, in a file's comment, of how the file was made.
-
-It is the same for each run of a command, and names no folder.
-"""
+"""The record in a file of how it was made; the same for each run of a command, without folders."""
 
 from __future__ import annotations
 

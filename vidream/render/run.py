@@ -46,8 +46,7 @@ def dream_video(
     moving = not read.is_picture or (settings is not None and settings.animation.asked)
     written = parse_target(target, settings.write if settings else None, moving=moving)
     settings = settings or preset_settings(default_preset(read, written, {}))
-    job = Job(read, written, settings, reporter or Reporter(), cancel or CancelToken())
-    return run(job)
+    return run(Job(read, written, settings, reporter or Reporter(), cancel or CancelToken()))
 
 
 def run(job: Job) -> int:

@@ -96,11 +96,6 @@ class SegmentFormat:
         info = replace(info, colour=colour, sample_aspect_ratio=Fraction(1))
         return cls(LOSSLESS, ".mkv", WriteSettings(), info, length)
 
-    @property
-    def base(self) -> Fraction:
-        """Seconds per unit of the timestamps."""
-        return self.info.time_base
-
 
 @dataclass(slots=True)
 class _OpenSegment:
@@ -198,7 +193,7 @@ class SegmentRecorder:
         number = frame.index // self._format.length
         if self._open is None:
             self._open = _OpenSegment(number, Spool(self._path(number, _SPOOLED)))
-        piece, base = self._open, self._format.base
+        piece, base = self._open, self._format.info.time_base
         piece.frames += 1
         if not again:
             self._spool(piece, frame)
@@ -245,9 +240,8 @@ class SegmentRecorder:
         if piece.spool is not None:
             piece.spool.close()
         self._open = None
-        self.segments.append(
-            Segment(piece.number, piece.frames, tuple(piece.times), self._format.base, order)
-        )
+        times, base = tuple(piece.times), self._format.info.time_base
+        self.segments.append(Segment(piece.number, piece.frames, times, base, order))
 
     def _save(self, checkpoint: Checkpoint | None) -> None:
         """Make everything durable: first the pictures, then the journal, then the checkpoint."""

@@ -196,14 +196,7 @@ def dream_frames(
     flow: FlowEstimator | None = None,
     expected: int | None = None,
 ) -> Iterator[tuple[Frame, FrameReport]]:
-    """Dream frames as they come; the options are those of :func:`open_session`.
-
-    Args:
-        frames: frames, or uint8 (or uint16) ``[H, W, 3]`` RGB arrays.
-        settings: by default those of the default preset.
-        effect: instead of the one of ``settings``.
-        flow: optical flow, likewise.
-        expected: number of frames, for the reports.
+    """Dream frames, or uint8 (uint16) ``[H, W, 3]`` RGB arrays; see :func:`open_session`.
 
     Yields:
         The output, with the index and times of its frame, and a report.

@@ -122,13 +122,11 @@ class WorkFolder:
 
     def _read_run(self) -> Fingerprint | None:
         """Return what an interrupted run depends on; None if there is none to be resumed."""
-        if not (self.path / _STATE).exists():
-            return None
-        try:
-            found: Fingerprint = json.loads((self.path / _RUN).read_text())
-        except (OSError, ValueError):
-            return None
-        return found
+        with contextlib.suppress(OSError, ValueError):
+            if (self.path / _STATE).exists():
+                found: Fingerprint = json.loads((self.path / _RUN).read_text())
+                return found
+        return None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Save a checkpoint; raises OSError, and leaves the one before."""
@@ -137,9 +135,8 @@ class WorkFolder:
 
     def kept(self) -> list[str]:
         """Return, in phrases, what can be resumed."""
-        if not self.checkpoint.frames:
-            return []
-        return [f"{self.checkpoint.frames} frames are kept: go on with `resume`"]
+        frames = self.checkpoint.frames
+        return [f"{frames} frames are kept: go on with `resume`"] if frames else []
 
     def journal(self) -> list[dict[str, Any]]:
         """Return the entries of the journal, without a line that a crash left half written."""
