@@ -51,14 +51,7 @@ def _nearest_preset(settings: Settings) -> tuple[str, dict[str, Any]]:
 def usual_preset(
     source: str, target: str, given: Mapping[str, Any], animate: str | None = None
 ) -> str | None:
-    """Return the preset of a command that names none; None if source or target are invalid.
-
-    Args:
-        source: as written.
-        target: as written.
-        given: settings of the command, by name.
-        animate: what a still is animated as.
-    """
+    """Return the preset of a command that names none; None if source or target are invalid."""
     values = {**given, "animate": animate} if animate else given
     try:
         read = parse_source(source)

@@ -92,11 +92,7 @@ class _Request:
         return preset_settings(self.preset or DEFAULT, **self.values)
 
     def job(self, task: Task) -> Job:
-        """Return the job of a task, unchecked.
-
-        Raises:
-            VidreamError: its source, target or settings are invalid.
-        """
+        """Return the job of a task, unchecked; raises VidreamError."""
         source = parse_source(task.source)
         settings = self.settings()
         moving = self.moving or not source.is_picture or settings.animation.asked
@@ -107,12 +103,7 @@ class _Request:
 
 
 def render_command(animate: str | None, options: dict[str, Any]) -> None:
-    """Render what the options of a command say; exits if that fails.
-
-    Args:
-        animate: what stills are animated as.
-        options: by the names of :func:`render_options`.
-    """
+    """Render what the options of a command say; exits if that fails."""
     sources, output, suffix = (options.pop(name) for name in ("sources", "output", "suffix"))
     quiet, verbose = options.pop("quiet"), options.pop("verbose")
     config, preset = options.pop("config"), options.pop("preset")

@@ -50,7 +50,7 @@ def plan_targets(
     Args:
         sources: at least one.
         output: a file, a folder, or None for files next to the sources.
-        suffix: of targets in a folder or next to their sources; None for that of the source.
+        suffix: of targets in a folder or next to the sources; None for the source's own.
         moving: whether stills are animated.
 
     Raises:

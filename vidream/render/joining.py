@@ -26,9 +26,9 @@ def join(pieces: Pieces, encoder: VideoEncoder, on_join: OnJoin | None, *, copy:
 
     Args:
         pieces: the segments.
-        encoder: of the settings of the segments.
+        encoder: with the settings of the segments.
         on_join: called after each frame; may raise to stop.
-        copy: whether packets are copied, and not pictures encoded again.
+        copy: copy packets; else encode the pictures again.
 
     Raises:
         OutputError: a segment is damaged, or the file cannot be written.

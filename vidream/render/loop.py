@@ -116,11 +116,7 @@ class Session:
         return self.step(self.track(frame))
 
     def flush(self) -> list[Frame]:
-        """End the clip: the next frame begins a new scene.
-
-        Returns:
-            Frames that were held back: none.
-        """
+        """End the clip; return the frames held back: none. The next one begins a new scene."""
         if self._stages.tracker is not None:
             self._stages.tracker.state = TrackerState()
         self.checkpoint = self.checkpoint.position
@@ -128,7 +124,7 @@ class Session:
 
     @_plain_tensors()
     def track(self, frame: Frame) -> Tracked:
-        """Return the motion of the next frame. May run ahead of :meth:`step`, in another thread."""
+        """Return the motion of the next frame; may run ahead of :meth:`step`, in a thread."""
         tracker = self._stages.tracker
         if tracker is None:
             return Tracked(frame, Motion(cut=True))

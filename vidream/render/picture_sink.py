@@ -20,11 +20,8 @@ from vidream.render.work_folder import WorkFolder
 class PictureSink(Sink):
     """Writes numbered pictures into the work folder, and moves them into place together.
 
-    Args:
-        work: the folder; pictures that it holds are kept.
-        info: of the clip; its comment goes into each picture.
-        settings: of the target.
-        is_resumable: if not, the pictures of a run that is stopped are moved into place.
+    Pictures that the folder holds are kept. If not ``is_resumable``, those of a run that is
+    stopped are moved into place.
 
     Raises:
         OutputError: there are such pictures already, or the clip is HDR.

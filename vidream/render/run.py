@@ -34,13 +34,7 @@ def dream_video(
         target: path whose suffix chooses the container; ``"-"`` or a binary stream likewise.
         settings: by default those of :func:`default_preset`.
         reporter: receives the progress.
-        cancel: asks the render to stop.
-
-    Returns:
-        The number of frames in the target.
-
-    Raises:
-        VidreamError: any of its kinds; the message is one line for the user.
+        cancel: stops the render.
     """
     read = parse_source(source)
     moving = not read.is_picture or (settings is not None and settings.animation.asked)
@@ -53,13 +47,12 @@ def run(job: Job) -> int:
     """Render a job, and return the number of frames in the target.
 
     The target appears when it is complete. Until then the frames of a video lie in the work folder
-    ``.TARGET.vidream``; with ``settings.write.resume`` a run that was interrupted in whatever way
-    is resumed, and makes the same file. Pipes and animations that are cancelled end after the last
-    whole frame.
+    ``.TARGET.vidream``, from which ``settings.write.resume`` resumes an interrupted run, to the
+    same file. Pipes and animations that are cancelled end after the last whole frame.
 
     Raises:
         CancelledError: the job was cancelled; the message says what is kept.
-        VidreamError: any other of its kinds; the message is one line for the user.
+        VidreamError: any other failure; the message is one line for the user.
     """
     job.check()
     with ExitStack() as stack:

@@ -1,8 +1,7 @@
-"""The recorder of videos, in segments that are each closed and playable by themselves.
+"""The recorder of videos, in playable segments of a fixed number of frames.
 
-Segments have a fixed number of frames, so that a run that was cut short and one that was not make
-the same bytes. The frames of an unfinished segment lie next to it uncompressed: a run can be
-resumed after any frame.
+So a run that was interrupted makes the same bytes as one that was not. The frames of an unfinished
+segment lie next to it uncompressed: a run can be resumed after any frame.
 """
 
 from __future__ import annotations
@@ -38,9 +37,8 @@ class Segment:
 
     Args:
         number: from 0.
-        frames: number of source frames that it covers.
-        times: PTS and duration of each picture in units of ``base``; a frame that falls on its
-            neighbour's tick has none.
+        frames: number of source frames; one that falls on its neighbour's tick has no picture.
+        times: PTS and duration of each picture, in units of ``base``.
         base: seconds per unit.
         order: display index of each packet.
     """
@@ -65,15 +63,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFormat:
-    """How segments are encoded.
-
-    Args:
-        container: of the segments.
-        suffix: of their files.
-        settings: of their encoder.
-        info: for their encoder.
-        length: frames per segment.
-    """
+    """How segments are encoded, and the number of frames of each."""
 
     container: Container
     suffix: str
@@ -161,11 +151,7 @@ class SegmentRecorder:
         return (index + 1) % self._format.length == 0
 
     def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:
-        """Encode a frame, unless an earlier run did, and save a checkpoint if one is due.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
+        """Encode a frame unless an earlier run did, and save; raises OutputError."""
         if self._broken or frame.index // self._format.length < len(self.segments):
             return
         with self._breaking():

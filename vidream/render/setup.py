@@ -63,11 +63,7 @@ class Setup:
 
 
 def open_setup(job: Job, stack: ExitStack) -> Setup:
-    """Open everything that a job runs on, to be closed with the stack.
-
-    Raises:
-        VidreamError: it cannot be opened.
-    """
+    """Open everything that a job runs on, to be closed with the stack; raises VidreamError."""
     if job.source.is_picture:
         return _open_picture(job, stack)
     timeline = open_timeline(job.settings, job.source)

@@ -51,11 +51,11 @@ class Sink:
         """Keep what there is of a run that was stopped; raises nothing.
 
         Args:
-            last: after the last frame that was written.
-            preview: whether to make it playable: the user stopped the run, and not an error.
+            last: after the last frame.
+            preview: make it playable: the user stopped the run, and not an error.
 
         Returns:
-            What is kept, and how to go on, in phrases.
+            What is kept, and how to resume, in phrases.
         """
         return []
 

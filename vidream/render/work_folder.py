@@ -33,8 +33,7 @@ def open_work(
         device: of the checkpoint's tensors.
 
     Raises:
-        OutputError: another run uses the folder; or it holds an interrupted run that is another
-            one, or is neither to be resumed nor overwritten.
+        OutputError: another run uses it, or its interrupted run cannot or shall not be resumed.
     """
     work = WorkFolder(target, keep=settings.keep_work)
     try:
@@ -48,11 +47,7 @@ def open_work(
 class WorkFolder:
     """A locked folder next to the target. A context manager.
 
-    On leaving it is removed if the target is complete, or if nothing can be resumed from it.
-
-    Args:
-        target: path of the target.
-        keep: never remove the folder.
+    On leaving it is removed, unless ``keep``, if the target is complete or nothing can be resumed.
 
     Raises:
         OutputError: it cannot be made, or another run uses it.
