@@ -17,7 +17,7 @@ from vidream import Dreamer, Settings, dream_video, open_session
 from vidream.core.errors import InputError, SettingsError
 from vidream.core.settings import DreamSettings
 from vidream.media.reader import open_reader
-from vidream.render.guides import GuideVideo, guided_by_video
+from vidream.render.guides import GuideVideo, open_guide
 
 SHOTS = [textured(90, 120, seed=7), 255 - textured(90, 120, seed=8)]
 
@@ -30,8 +30,10 @@ def guide(tmp_path_factory):
 
 def test_a_picture_does_not_move(guide):
     names = (None, "cat.png", "cat.jpg", guide)
-    moving = [guided_by_video(DreamSettings(guide=name)) for name in names]
-    assert moving == [False] * 3 + [True]
+    videos = [open_guide(DreamSettings(guide=name))[1] for name in names]
+    assert videos[:3] == [None] * 3
+    with videos[3] as video:
+        assert isinstance(video, GuideVideo)
 
 
 @pytest.mark.parametrize("by", ["match", "statistics"])

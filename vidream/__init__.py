@@ -57,7 +57,7 @@ __all__ = sorted(_HOME_OF)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: PyTorch takes a second, which ``vidream --help`` need not."""
+    """Import a name on first use: PyTorch takes a second."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"vidream.{_HOME_OF[name]}"), name)

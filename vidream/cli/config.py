@@ -1,35 +1,31 @@
-"""Configuration files: settings in TOML, by their names."""
+"""Configuration files: settings in TOML."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vidream.core.errors import SettingsError, describe_error
 from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.settings import KeyTerm, Settings, TimeSettings, find_setting, schema
-
-_NOT_KEPT = frozenset(("overwrite", "resume", "keep_work"))  # they are of a run, not of a dream
+from vidream.render.record import RUN_SETTINGS
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """Read a configuration file.
+    """Return the settings in a file, by field, and ``preset``.
 
-    Its lines are settings by their fields or flags, ``preset``, and a table ``[keys]``::
+    Its keys are fields or flags, ``preset``, and a table ``[keys]``::
 
         preset = "eyes"
         step-size = 0.01
         [keys]
         strength = "0s=0.2, 5s=1 linear"
 
-    Returns:
-        Checked values by field, and ``preset``.
-
     Raises:
-        SettingsError: there is no such file, or it says something else.
+        SettingsError: it cannot be read, or a setting in it is invalid.
     """
     try:
         content = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
@@ -54,10 +50,7 @@ def _checked(name: str, value: Any) -> tuple[str, Any]:
 
 
 def merged(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a configuration file, with those of the command line over them.
-
-    Of keys those for the same setting are replaced.
-    """
+    """Return the values of a file overridden by those of the command line; keys, by setting."""
     keys: tuple[KeyTerm, ...] = given.get("keys", ())
     own = {term.setting for term in keys}
     kept = tuple(term for term in config.get("keys", ()) if term.setting not in own)
@@ -66,24 +59,19 @@ def merged(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
 
 def write_config(settings: Settings) -> str:
     """Return the configuration file of settings: what differs from the default preset."""
-    return "\n".join(_lines(settings)) + "\n"
-
-
-def _lines(settings: Settings) -> Iterator[str]:
     usual, values = preset_settings(DEFAULT).to_dict(), settings.to_dict()
-    yield f"preset = {_toml(DEFAULT)}"
+    lines = [f"preset = {_toml(DEFAULT)}"]
     for name, value in values.items():
-        if value != usual[name] and value is not None and name not in {*_NOT_KEPT, "keys"}:
-            yield f"{name} = {_toml(value)}"
+        if value != usual[name] and value is not None and name not in {*RUN_SETTINGS, "keys"}:
+            lines.append(f"{name} = {_toml(value)}")
     if settings.time.keys:
-        yield ""
-        yield "[keys]"
-        for term in settings.time.keys:
-            yield f"{term.setting} = {_toml(str(term.curve))}"
+        keys = settings.time.keys
+        lines += ["", "[keys]", *(f"{key.setting} = {_toml(str(key.curve))}" for key in keys)]
+    return "\n".join(lines) + "\n"
 
 
 def _toml(value: Any) -> str:
-    """Write a value as TOML has it."""
+    """Return a value as TOML."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if not isinstance(value, str):
@@ -93,6 +81,6 @@ def _toml(value: Any) -> str:
 
 
 def _scalar(character: str) -> int:
-    """Return the code of a character; that of a surrogate, which TOML has none of, is replaced."""
+    """Return the code point of a character; that of a surrogate, which TOML forbids, is U+FFFD."""
     code = ord(character)
     return 0xFFFD if 0xD800 <= code < 0xE000 else code

@@ -1,4 +1,4 @@
-"""``vidream SOURCE``, the command that is meant when none is named."""
+"""The commands that render: ``vidream SOURCE``, ``vidream zoom`` and ``vidream octaves``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from vidream.cli.options import Command
 from vidream.cli.render import render_command, render_options
+from vidream.core.presets import OCTAVE_PRESET
 
 _COMMANDS = [
     ("zoom, octaves", "Animate a still: an endless zoom, or its dream growing."),
@@ -20,9 +21,8 @@ _COMMANDS = [
 @click.command(
     cls=Command,
     usage="SOURCE... [-o TARGET] [OPTIONS]",
-    no_args_is_help=True,
     params=render_options(),
-    sections=lambda: [("Commands (vidream COMMAND --help)", _COMMANDS)],
+    commands=_COMMANDS,
 )
 @click.version_option(package_name="vidream")
 def dream(**options: Any) -> None:
@@ -33,3 +33,41 @@ def dream(**options: Any) -> None:
     (frames/%05d.png), a folder, or - for a pipe.
     """
     render_command(None, options)
+
+
+@click.command(
+    cls=Command,
+    usage="zoom STILL... [-o TARGET] [OPTIONS]",
+    params=render_options(
+        own="Zoom",
+        without=("Motion", "Postprocessing"),
+        but=("start", "end", "keep_hdr", "resume", "refine_steps", "detail"),
+    ),
+)
+def zoom(**options: Any) -> None:
+    """Zoom into a still for ever: each frame is the one before, enlarged and dreamed on.
+
+    STILL is a picture or noise:640x360. Without --duration it is 10 seconds long.
+    """
+    render_command("zoom", options)
+
+
+@click.command(
+    cls=Command,
+    usage="octaves STILL... [-o TARGET] [OPTIONS]",
+    params=render_options(
+        own="Octave animation",
+        without=("Motion", "Postprocessing", "Over time", "Examples (pixelnn)"),
+        but=(
+            *("effect", "start", "end", "duration", "keep_hdr", "resume"),
+            *("refine_steps", "weak_steps"),
+        ),
+        preset=OCTAVE_PRESET,
+    ),
+)
+def octaves(**options: Any) -> None:
+    """Animate how the dream of a still grows, octave by octave, at 10 frames per second.
+
+    STILL is a picture or noise:640x360.
+    """
+    render_command("octaves", options)

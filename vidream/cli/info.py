@@ -1,12 +1,12 @@
-"""``vidream info DREAM``: how it was made."""
+"""``vidream info DREAM``."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,12 +17,10 @@ from vidream.cli.terminal import fail
 from vidream.core.errors import InputError, SettingsError, VidreamError
 from vidream.core.settings import Settings
 from vidream.media.places import PICTURES, check_source, parse_source
-
-if TYPE_CHECKING:
-    from vidream.render.record import Record
+from vidream.render.record import Record
 
 
-@click.command(cls=Command, usage="info DREAM [OPTIONS]", no_args_is_help=True)
+@click.command(cls=Command, usage="info DREAM [OPTIONS]")
 @click.argument("dream", metavar="DREAM")
 @click.option("--json", "form", flag_value="json", cls=Option, help="Print JSON.")
 @click.option(
@@ -48,18 +46,15 @@ def info(dream: str, form: str | None) -> None:
     if settings is not None:
         command = command_line(record.source, _target(dream, record), settings)
     if form == "json":
-        click.echo(json.dumps(record.as_dict() | {"command": command}, indent=2, sort_keys=True))
+        click.echo(json.dumps(asdict(record) | {"command": command}, indent=2, sort_keys=True))
     else:
         click.echo("\n".join(_printable(line) for line in _lines(dream, record, command)))
 
 
 def _find(dream: str) -> Record:
-    """Return the record of a file."""
-    check_source(parse_source(dream))
-    # They bring PyAV, which takes its time.
-    from vidream.media.metadata import read_comment  # noqa: PLC0415
-    from vidream.render.record import Record  # noqa: PLC0415
+    from vidream.media.metadata import read_comment  # noqa: PLC0415  (PyAV takes its time)
 
+    check_source(parse_source(dream))
     record = Record.find(read_comment(dream))
     if record is None:
         raise InputError(
@@ -70,7 +65,7 @@ def _find(dream: str) -> Record:
 
 
 def _settings(record: Record) -> Settings | None:
-    """Return what a file was made with; None if this version does not know it."""
+    """Return the settings of a file; None if this version does not know them."""
     try:
         return record.given()
     except SettingsError:
@@ -78,7 +73,7 @@ def _settings(record: Record) -> Settings | None:
 
 
 def _target(dream: str, record: Record) -> str:
-    """Return the target that a file was: of one of many pictures, their pattern."""
+    """Return the target that a file belongs to: of one of many pictures, their pattern."""
     path = Path(dream)
     digits = re.search(r"\d+(?=\D*$)", path.name)
     still = parse_source(record.source).is_picture
@@ -95,15 +90,12 @@ def _lines(dream: str, record: Record, command: str | None) -> Iterator[str]:
     yield ""
     for name, value in sorted(record.settings.items()):
         if not unset(value) and value != []:
-            yield f"{name.replace('_', '-'):<16} {_shown(value)}"
+            text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield f"{name.replace('_', '-'):<16} {text}"
     for name, digest in sorted(record.weights.items()):
         yield f"{'sha256':<16} {digest}  {name}"
 
 
-def _shown(value: Any) -> str:
-    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def _printable(line: str) -> str:
-    """Return a line without what would command a terminal: a file may say anything."""
+    """Return a line without control characters: a file may say anything."""
     return "".join(c if c.isprintable() else "?" for c in line)

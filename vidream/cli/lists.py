@@ -1,8 +1,8 @@
-"""``vidream list``: the names there are."""
+"""``vidream list``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import click
 
@@ -13,18 +13,16 @@ from vidream.core.presets import DEFAULT, PRESETS
 from vidream.core.registry import EFFECTS, FLOWS
 
 _OF_A_NETWORK = ("layers", "classes")
-_KINDS = ("presets", "networks", *_OF_A_NETWORK, "flows", "effects")
-
-_Rows = Iterator[tuple[str, str]]
 
 
 @click.command(
     "list",
     cls=Command,
     usage="list presets|networks|layers NETWORK|classes NETWORK|flows|effects",
-    no_args_is_help=True,
 )
-@click.argument("kind", type=click.Choice(_KINDS))
+@click.argument(
+    "kind", type=click.Choice(("presets", "networks", *_OF_A_NETWORK, "flows", "effects"))
+)
 @click.argument("network", required=False)
 def list_names(kind: str, network: str | None) -> None:
     """List presets, networks, the layers or classes of a network, flows, or effects."""
@@ -40,19 +38,13 @@ def list_names(kind: str, network: str | None) -> None:
         click.echo(f"{name:<{width}}  {description}".rstrip())
 
 
-def _rows(kind: str, network: str) -> _Rows:
+def _rows(kind: str, network: str) -> Iterable[tuple[str, str]]:
     if kind == "presets":
-        for name, preset in PRESETS.items():
-            yield name, preset.shows + (" (default)" if name == DEFAULT else "")
-    elif kind in ("flows", "effects"):
-        for name in (FLOWS if kind == "flows" else EFFECTS).names():
-            yield name, ""
-    else:
-        yield from _table(kind, network)
-
-
-def _table(kind: str, network: str) -> Iterable[tuple[str, str]]:
-    from vidream.networks import tables  # noqa: PLC0415  (the others need not wait for it)
+        default = {DEFAULT: " (default)"}
+        return ((name, p.shows + default.get(name, "")) for name, p in PRESETS.items())
+    if kind in ("flows", "effects"):
+        return ((name, "") for name in (FLOWS if kind == "flows" else EFFECTS).names())
+    from vidream.networks import tables  # noqa: PLC0415  (it takes its time)
 
     if kind == "networks":
         return tables.network_table()

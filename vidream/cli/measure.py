@@ -1,4 +1,4 @@
-"""``vidream measure SOURCE DREAM``: does the dream hold still, is it deep, does it drift."""
+"""``vidream measure SOURCE DREAM``."""
 
 from __future__ import annotations
 
@@ -8,23 +8,34 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidream.cli.command_line import usual_preset
-from vidream.cli.options import QUIET, VERBOSE, Command, Option, given_values, in_words, option_for
+from vidream.cli.options import (
+    LOGGING,
+    Command,
+    Option,
+    given_values,
+    in_words,
+    option_for,
+    preset_option,
+)
 from vidream.cli.table import lines
 from vidream.cli.terminal import ProgressBar, fail, messages, say
 from vidream.core.errors import SettingsError, VidreamError
-from vidream.core.presets import DEFAULT, PRESETS, preset_settings
+from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.settings import Settings
 from vidream.media.places import check_source, parse_source
 
 if TYPE_CHECKING:
+    from vidream.core.frames import Picture
     from vidream.dream.dreamer import Dreamer
     from vidream.measure import ClipPair, Recogniser, Report
+    from vidream.render.guides import GuideVideo
 
 _MADE = "What the dream was made with"
 _OBJECTIVE = (
@@ -42,7 +53,7 @@ _SCRATCH = (
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is measured beside what always is, and how it is shown; as the options have it."""
+    """The options that are no settings."""
 
     as_json: bool
     plot: str | None
@@ -55,65 +66,41 @@ class _Request:
     verbose: bool
 
 
+_option = partial(Option, group="Measure")
+_every = partial(_option, default=0, metavar="N", type=click.IntRange(min=0))
+
 _PARAMS: list[click.Parameter] = [
     click.Argument(["source"], metavar="SOURCE"),
     click.Argument(["dream"], metavar="DREAM"),
-    Option(
-        ["--json", "as_json"],
-        group="Measure",
-        is_flag=True,
-        help="Print JSON, with every frame's figures.",
-    ),
-    Option(["--plot"], group="Measure", metavar="FILE.png", help="Plot the figures over time."),
-    Option(["--overwrite"], group="Measure", is_flag=True, help="Replace an existing plot."),
-    Option(
+    _option(["--json", "as_json"], is_flag=True, help="Print JSON, with every frame's figures."),
+    _option(["--plot"], metavar="FILE.png", help="Plot the figures over time."),
+    _option(["--overwrite"], is_flag=True, help="Replace an existing plot."),
+    _every(
         ["--scratch-every"],
-        group="Measure",
-        default=0,
-        metavar="N",
-        type=click.IntRange(min=0),
         help="Dream every Nth frame from scratch too, for evenness. [default: 0, none]",
     ),
-    Option(
+    _option(
         ["--true-motion"],
-        group="Measure",
         metavar="FILE.json",
         help="True motion of the clip: adds the warping error by it, by region.",
     ),
-    Option(
+    _option(
         ["--classify"],
-        group="Measure",
         metavar="GROUP",
         help="Recognisability by an independent classifier: animals, birds, dogs, cats, insects, "
         "fish, reptiles, flowers, buildings, … or classes and ranges of their numbers, separated "
         "by commas. Needs vidream[classes].",
     ),
-    Option(
-        ["--classify-every"],
-        group="Measure",
-        default=0,
-        metavar="N",
-        type=click.IntRange(min=0),
-        help="Classify every Nth frame. [default: 0, at most 12 in all]",
-    ),
-    QUIET,
-    VERBOSE,
-    Option(
-        ["--preset"],
-        metavar="NAME",
-        group=_MADE,
-        type=click.Choice(list(PRESETS)),
-        help=f"What was dreamed. [default: {DEFAULT}]",
-    ),
+    _every(["--classify-every"], help="Classify every Nth frame. [default: 0, at most 12 in all]"),
+    *LOGGING,
+    preset_option(_MADE, f"What was dreamed. [default: {DEFAULT}]"),
     *(option_for(name, _MADE) for name in _OBJECTIVE),
     *(option_for(name, "What of the source it was made of") for name in _CUT),
     *(option_for(name, "Of dreams from scratch") for name in _SCRATCH),
 ]
 
 
-@click.command(
-    cls=Command, usage="measure SOURCE DREAM [OPTIONS]", no_args_is_help=True, params=_PARAMS
-)
+@click.command(cls=Command, usage="measure SOURCE DREAM [OPTIONS]", params=_PARAMS)
 def measure(source: str, dream: str, preset: str | None, **options: Any) -> None:
     """Measure a DREAM against its SOURCE: does it hold still, is it deep, does it drift.
 
@@ -146,8 +133,10 @@ def measure(source: str, dream: str, preset: str | None, **options: Any) -> None
 
 def _measure(source: str, dream: str, settings: Settings, request: _Request) -> Report:
     # PyTorch takes its time, and matplotlib need not be there.
-    from vidream.measure import ClipPair, TrueMotion  # noqa: PLC0415
+    from vidream.dream.dreamer import Dreamer  # noqa: PLC0415
+    from vidream.measure import ClipPair, TrueMotion, measure_clip  # noqa: PLC0415
     from vidream.measure.plot import check_plot, plot  # noqa: PLC0415
+    from vidream.render.guides import open_guide  # noqa: PLC0415
 
     if request.plot is not None:  # before the work, not after it
         check_plot(request.plot, source, dream, overwrite=request.overwrite)
@@ -156,27 +145,12 @@ def _measure(source: str, dream: str, settings: Settings, request: _Request) -> 
         messages(quiet=request.quiet, verbose=request.verbose),
         ProgressBar(hidden=request.quiet) as progress,
         ClipPair(source, dream, settings.read) as pairs,
+        ExitStack() as stack,
     ):
-        report = _report(pairs, settings, request, truth, progress)
-    if request.plot is not None:
-        plot(report, Path(request.plot), overwrite=request.overwrite)
-    return report
-
-
-def _report(
-    pairs: ClipPair, settings: Settings, request: _Request, truth: Any, progress: ProgressBar
-) -> Report:
-    from vidream.dream.dreamer import Dreamer  # noqa: PLC0415  (as above)
-    from vidream.measure import measure_clip  # noqa: PLC0415
-    from vidream.render.guides import GuideVideo, guided_by_video, without_guide  # noqa: PLC0415
-
-    with ExitStack() as stack:
-        dreamed, guided = settings.dream, None
-        if dreamed.guide is not None and guided_by_video(dreamed):
-            guided = _follow(stack.enter_context(GuideVideo(dreamed.guide)), pairs)
-            dreamed = without_guide(dreamed)
+        dreamed, guide = open_guide(settings.dream)
+        guided = None if guide is None else _follow(stack.enter_context(guide), pairs)
         dreamer = Dreamer(dreamed, style=settings.style, on_download=progress.download)
-        return measure_clip(
+        report = measure_clip(
             pairs,
             dreamer,
             scratch_every=request.scratch_every,
@@ -185,11 +159,14 @@ def _report(
             recogniser=_recogniser(request, dreamer, pairs.expected, progress),
             progress=lambda frame: progress.count(frame.index + 1, pairs.expected),
         )
+    if request.plot is not None:
+        plot(report, Path(request.plot), overwrite=request.overwrite)
+    return report
 
 
-def _follow(guide: Any, pairs: ClipPair) -> Callable[[Dreamer], Dreamer]:
-    """Return what guides a dreamer by what a video shows at the time of the last pair."""
-    last: tuple[Any, Dreamer] | None = None
+def _follow(guide: GuideVideo, pairs: ClipPair) -> Callable[[Dreamer], Dreamer]:
+    """Return a function that guides a dreamer by the guide's picture at the time of the pair."""
+    last: tuple[Picture, Dreamer] | None = None
 
     def guided(dreamer: Dreamer) -> Dreamer:
         nonlocal last
@@ -204,14 +181,11 @@ def _follow(guide: Any, pairs: ClipPair) -> Callable[[Dreamer], Dreamer]:
 def _recogniser(
     request: _Request, dreamer: Dreamer, expected: int | None, progress: ProgressBar
 ) -> Recogniser | None:
-    """Load the independent classifier, if it is asked for."""
+    """Return the independent classifier, if it is asked for."""
     from vidream.measure import Recogniser, sampling  # noqa: PLC0415
 
     if request.classify is None:
         return None
-    return Recogniser(
-        request.classify,
-        every=request.classify_every or sampling(expected),
-        device=dreamer.device,
-        on_download=progress.download,
-    )
+    every = request.classify_every or sampling(expected)
+    download = progress.download
+    return Recogniser(request.classify, every=every, device=dreamer.device, on_download=download)

@@ -1,42 +1,42 @@
-"""Options of the command line, made of the schema, and help that lists them in groups."""
+"""Options of the command line, from the schema, and help in groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
 
 from vidream.core.errors import SettingsError, VidreamError
+from vidream.core.presets import PRESETS
 from vidream.core.settings import Setting, find_setting, schema
 
 _ALL = "vidream.help-all"  # key of a click context: whether every option is shown
 
 
-def flag(name: str) -> str:
-    """Return how the command line calls a setting: ``--keep-hdr`` for ``keep_hdr``."""
+def _flag(name: str) -> str:
     try:
         setting = find_setting(name)
     except SettingsError:
         return name
-    # Which animation it is the sub-commands say.
+    # `animate` is no option: there are commands for it.
     return name if name == "animate" else f"--{setting.flag}"
 
 
 def in_words(error: VidreamError) -> str:
-    """Return the text of an error in one line, in the words of the command line."""
-    return error.rendered(flag)
+    """Return the message of an error in one line, with settings as flags: ``--keep-hdr``."""
+    return error.rendered(_flag)
 
 
 class _Value(click.ParamType[Any]):
-    """One value of a setting, which reads it itself."""
+    """The type of a setting's value."""
 
     def __init__(self, setting: Setting) -> None:
         self.name = setting.name
         self._setting = setting
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read text, and call what cannot be read a usage error."""
+        """Return the value of a text; an invalid one is a usage error."""
         try:
             return self._setting.read(value) if isinstance(value, str) else value
         except SettingsError as error:
@@ -44,19 +44,14 @@ class _Value(click.ParamType[Any]):
 
 
 class Option(click.Option):
-    """An option in a group of the help.
-
-    Args:
-        group: heading of the group.
-        common: whether ``--help`` shows it, and not only ``--help-all``.
-    """
+    """An option in a group of the help; only ``--help-all`` shows those that are not common."""
 
     def __init__(self, *args: Any, group: str = "General", common: bool = True, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.group, self.common = group, common
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the name with its short form and value, and the help; ``--no-…`` is left out."""
+        """Return the names, without ``--no-…``, and the help."""
         if self.hidden:
             return None
         names = sorted(self.opts, key=len)
@@ -65,13 +60,7 @@ class Option(click.Option):
 
 
 def option_for(name: str, group: str | None = None, *, common: bool = False) -> Option:
-    """Make the option of a setting.
-
-    Args:
-        name: of the setting.
-        group: None for the setting's own.
-        common: whether ``--help`` shows it in any case.
-    """
+    """Return the option of a setting, by default in the group of the schema."""
     setting = schema()[name]
     text, option = f"--{setting.flag}", setting.option
     how: dict[str, Any] = {
@@ -81,12 +70,10 @@ def option_for(name: str, group: str | None = None, *, common: bool = False) -> 
     }
     if setting.type is bool:
         return Option([f"{text}/--no-{setting.flag}", name], default=None, **how)
-    metavar = option.metavar or ("N" if setting.type is int else "FLOAT")
+    how["metavar"] = option.metavar or ("N" if setting.type is int else "FLOAT")
     if option.choices:
-        metavar = f"[{'|'.join(option.choices)}]"
-    return Option(
-        [text, name], type=_Value(setting), multiple=setting.multiple, metavar=metavar, **how
-    )
+        how["metavar"] = f"[{'|'.join(option.choices)}]"
+    return Option([text, name], type=_Value(setting), multiple=setting.multiple, **how)
 
 
 def _help(setting: Setting) -> str:
@@ -100,20 +87,20 @@ def _help(setting: Setting) -> str:
 
 
 def options_of(group: str, *, but: Collection[str] = (), common: bool = False) -> list[Option]:
-    """Make the options of a group of settings.
-
-    Args:
-        group: of the schema.
-        but: settings that are left out.
-        common: whether ``--help`` shows them in any case.
-    """
+    """Return the options of a group of the schema, except ``but``."""
     settings = schema().values()
     names = [s.name for s in settings if s.option.group == group and s.name not in but]
     return [option_for(name, common=common) for name in names]
 
 
+def preset_option(group: str, help: str) -> Option:
+    """Return the option ``--preset``."""
+    kind = click.Choice(list(PRESETS))
+    return Option(["--preset"], metavar="NAME", group=group, type=kind, help=help)
+
+
 def unset(value: Any) -> bool:
-    """Whether an option was left out. Not a matter of truth: 0 is a value that people give."""
+    """Whether an option was left out; 0 is a value."""
     return value is None or value is False or value == ()
 
 
@@ -126,31 +113,28 @@ class Command(click.Command):
     """A command whose help lists its options in groups; ``--help-all`` lists all of them.
 
     Args:
-        usage: how it is called, without the name of the program.
-        sections: further sections of the help, before the options: heading, rows.
+        usage: without the name of the program.
+        commands: names and descriptions of other commands, for the help.
     """
 
     def __init__(
-        self,
-        *args: Any,
-        usage: str,
-        sections: Callable[[], Iterable[tuple[str, list[tuple[str, str]]]]] | None = None,
-        **kwargs: Any,
+        self, *args: Any, usage: str, commands: Sequence[tuple[str, str]] = (), **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._usage, self._sections = usage, sections
+        self.no_args_is_help = True
+        self._usage, self._commands = usage, commands
         if not all(option.common for option in self.params if isinstance(option, Option)):
             self.params.append(_help_all())
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write how it is called, as a user writes it."""
+        """Write the usage."""
         formatter.write_usage("vidream", self._usage)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections, then the options by group."""
-        for heading, rows in self._sections() if self._sections else ():
-            with formatter.section(heading):
-                formatter.write_dl(rows)
+        """Write the commands, then the options by group."""
+        if self._commands:
+            with formatter.section("Commands (vidream COMMAND --help)"):
+                formatter.write_dl(self._commands)
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -172,11 +156,11 @@ def _help_all() -> Option:
             click.echo(ctx.get_help())
             ctx.exit()
 
-    return Option(
-        ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=show,
-        help="Show every option and exit.",
-    )  # fmt: skip
+    how: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
+    return Option(["--help-all"], **how, callback=show, help="Show every option and exit.")
 
 
-QUIET = Option(["-q", "--quiet"], is_flag=True, help="Print errors only.")
-VERBOSE = Option(["-v", "--verbose"], is_flag=True, help="Print what is going on.")
+LOGGING = (
+    Option(["-q", "--quiet"], is_flag=True, help="Print errors only."),
+    Option(["-v", "--verbose"], is_flag=True, help="Print what is going on."),
+)

@@ -1,4 +1,4 @@
-"""From what was typed to renders: the part that `vidream`, `zoom` and `octaves` share."""
+"""What the commands `dream`, `zoom` and `octaves` share."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from vidream.cli.config import merged, read_config
-from vidream.cli.options import QUIET, VERBOSE, Option, given_values, in_words, options_of
+from vidream.cli.options import LOGGING, Option, given_values, in_words, options_of, preset_option
 from vidream.cli.targets import Plan, Task, is_up_to_date, plan_targets
 from vidream.cli.terminal import ProgressBar, Signals, Stopped, fail, handled_signals, messages, say
 from vidream.core.allocator import keep_freed_memory
 from vidream.core.errors import SettingsError, VidreamError
-from vidream.core.presets import DEFAULT, PRESETS, preset_settings
+from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.reporting import CancelledError
 from vidream.core.settings import Settings
 from vidream.media.places import parse_source, parse_target
+from vidream.render.job import Job, default_preset
 
-if TYPE_CHECKING:
-    from vidream.render.job import Job
-
-_BEFORE = (
+_GROUPS = (
     *("Dream", "Content", "Style", "Examples (pixelnn)", "Ascent", "Motion", "Postprocessing"),
     *("Over time", "Input"),
 )
@@ -42,22 +40,16 @@ def render_options(
     """Return the parameters of a command that renders.
 
     Args:
-        own: group of settings that are this command's alone.
+        own: group of the settings that only this command has.
         without: groups that it does not have.
         but: settings that it does not have.
-        preset: its usual one.
+        preset: its default.
     """
-    groups = [group for group in _BEFORE if group not in without]
+    groups = [group for group in _GROUPS if group not in without]
     return [
         click.Argument(["sources"], metavar="SOURCE...", nargs=-1, required=True),
         *(options_of(own, common=True) if own else ()),
-        Option(
-            ["--preset"],
-            metavar="NAME",
-            group="Dream",
-            type=click.Choice(list(PRESETS)),
-            help=f"What one sees, as in eyes. [default: {preset}]",
-        ),
+        preset_option("Dream", f"What one sees, as in eyes. [default: {preset}]"),
         *(option for group in groups for option in options_of(group, but=but)),
         Option(
             ["-o", "--output"],
@@ -75,45 +67,32 @@ def render_options(
         *options_of("Output", but=but),
         *options_of("Device", but=but),
         Option(["--config"], metavar="FILE.toml", help="Read settings from a file."),
-        QUIET,
-        VERBOSE,
+        *LOGGING,
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class _Request:
     """What was typed.
 
     Args:
-        preset: None for the usual one.
+        preset: None for the default.
         values: settings that are given, by name.
         moving: whether stills are animated.
-        quiet: print errors only.
-        verbose: print what is going on.
     """
 
     preset: str | None
-    values: Mapping[str, Any] = field(default_factory=dict)
-    moving: bool = False
-    quiet: bool = False
-    verbose: bool = False
+    values: Mapping[str, Any]
+    moving: bool
+    quiet: bool
+    verbose: bool
 
     def settings(self) -> Settings:
-        """Return the settings as far as they depend on no source.
-
-        Raises:
-            SettingsError: they do not go together.
-        """
+        """Return the settings as far as they depend on no source; raises SettingsError."""
         return preset_settings(self.preset or DEFAULT, **self.values)
 
     def job(self, task: Task) -> Job:
-        """Make the job of a task, without checking it.
-
-        Raises:
-            VidreamError: its source or target means nothing, or its settings do not go together.
-        """
-        from vidream.render.job import Job, default_preset  # noqa: PLC0415
-
+        """Return the job of a task, unchecked; raises VidreamError."""
         source = parse_source(task.source)
         settings = self.settings()
         moving = self.moving or not source.is_picture or settings.animation.asked
@@ -124,12 +103,7 @@ class Request:
 
 
 def render_command(animate: str | None, options: dict[str, Any]) -> None:
-    """Render what the options of a command say; ends the program if that fails.
-
-    Args:
-        animate: what stills are animated as.
-        options: as click has them, by the names of :func:`render_options`.
-    """
+    """Render what the options of a command say; exits if that fails."""
     sources, output, suffix = (options.pop(name) for name in ("sources", "output", "suffix"))
     quiet, verbose = options.pop("quiet"), options.pop("verbose")
     config, preset = options.pop("config"), options.pop("preset")
@@ -137,11 +111,11 @@ def render_command(animate: str | None, options: dict[str, Any]) -> None:
         values = merged(read_config(config) if config else {}, given_values(options))
         preset = preset or values.pop("preset", None)
         values.pop("preset", None)
-        # Keys say themselves that it is a zoom, and by how much.
+        # Keys of a zoom say how much.
         moved = any(term.setting in ("zoom", "rotate") for term in values.get("keys", ()))
         if animate is not None and not moved:
             values["animate"] = animate
-        request = Request(preset, values, animate is not None, quiet, verbose)
+        request = _Request(preset, values, animate is not None, quiet, verbose)
         moving = animate is not None or request.settings().animation.asked
     except SettingsError as error:
         raise click.UsageError(in_words(error)) from error
@@ -154,7 +128,7 @@ def render_command(animate: str | None, options: dict[str, Any]) -> None:
         _end("stopped", stop)
 
 
-def _render_one(plan: Plan, request: Request, signals: Signals) -> None:
+def _render_one(plan: Plan, request: _Request, signals: Signals) -> None:
     try:
         job = request.job(plan.tasks[0])
         job.check()
@@ -168,9 +142,9 @@ def _render_one(plan: Plan, request: Request, signals: Signals) -> None:
         fail(error)
 
 
-def _render_batch(plan: Plan, request: Request, signals: Signals) -> None:
-    """Render several; what is up to date is skipped, and a failure does not end it."""
-    with _folder(plan.folder):
+def _render_batch(plan: Plan, request: _Request, signals: Signals) -> None:
+    """Render several sources; targets that are up to date are skipped, failures reported."""
+    with _folder(plan.folder) if plan.folder else contextlib.nullcontext():
         failed = [task for task in plan.tasks if not _is_done(task, request, signals)]
     if failed:
         names = ", ".join(task.source for task in failed)
@@ -178,15 +152,15 @@ def _render_batch(plan: Plan, request: Request, signals: Signals) -> None:
         sys.exit(1)
 
 
-def _is_done(task: Task, request: Request, signals: Signals) -> bool:
-    """Render one of several, unless it is done; print what comes of it."""
+def _is_done(task: Task, request: _Request, signals: Signals) -> bool:
+    """Render one of several, unless its target is up to date; return whether that succeeded."""
     inform: Callable[[str], None] = (lambda _: None) if request.quiet else say
     try:
         job = request.job(task)
         if is_up_to_date(task, job.settings):
             inform(f"{task.target} is up to date")
             return True
-        if not job.source.is_picture:  # what an interrupted run has left is gone on from
+        if not job.source.is_picture:  # an interrupted run is resumed
             job = replace(job, settings=job.settings.updated(resume=True))
         job.check()
         _run(job, request, signals)
@@ -198,12 +172,8 @@ def _is_done(task: Task, request: Request, signals: Signals) -> bool:
     return True
 
 
-def _run(job: Job, request: Request, signals: Signals) -> None:
-    """Run a job; ends the program if a signal does.
-
-    Raises:
-        VidreamError: the job failed.
-    """
+def _run(job: Job, request: _Request, signals: Signals) -> None:
+    """Run a job; exits if a signal asks for it. Raises VidreamError."""
     with (
         messages(quiet=request.quiet, verbose=request.verbose),
         ProgressBar(hidden=request.quiet, signals=signals) as progress,
@@ -223,24 +193,22 @@ def _run(job: Job, request: Request, signals: Signals) -> None:
 
 
 def _end(text: str, stop: KeyboardInterrupt) -> NoReturn:
-    """Print how a run was stopped, and end with the status by which a shell tells the signal."""
+    """Print how a run was stopped, and exit with the status of the signal."""
     say(text)
     sys.exit(128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT))
 
 
 @contextlib.contextmanager
-def _folder(path: Path | None) -> Iterator[None]:
-    """Make a folder; it goes again if nothing comes into it."""
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder, which is removed again if it stays empty."""
     try:
-        if path is not None:
-            path.mkdir(exist_ok=True)
+        path.mkdir(exist_ok=True)
     except FileNotFoundError:
-        fail(VidreamError(f"output folder {path.parent if path else ''} does not exist"))
+        fail(VidreamError(f"output folder {path.parent} does not exist"))
     except OSError as error:
         fail(VidreamError(f"cannot make the folder {path}: {error.strerror}"))
     try:
         yield
     finally:
-        if path is not None:
-            with contextlib.suppress(OSError):  # it is not empty
-                path.rmdir()
+        with contextlib.suppress(OSError):  # it is not empty
+            path.rmdir()

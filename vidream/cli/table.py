@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vidream.measure.report import (
+        Drift,
+        LagSummary,
         Range,
-        RecognitionSummary,
-        ResidualSummary,
         ScratchSummary,
         Summary,
         TrueSummary,
@@ -21,26 +21,22 @@ _NAME, _CELL = 24, 11  # columns of text
 
 
 def lines(summary: Summary, group: str = "") -> Iterator[str]:
-    """Give the lines of the table, at most 88 columns wide.
-
-    Args:
-        summary: of a clip.
-        group: the classes that it was searched for, as they were asked for.
-    """
+    """Yield the lines of the table, at most 88 columns wide; ``group`` names the classes."""
     yield f"{summary.frames} frames"
     yield from _section(
         "Warping error: what motion does not explain; mean square, RGB from 0 to 1",
         ("dream", "source", "ratio", "frames"),
-        [
-            (
-                _apart(error.lag),
-                (_small(error.dream), _small(error.source), _ratio(error.ratio), str(error.frames)),
-            )
-            for error in summary.errors
-        ],
+        [(_apart(error.lag), (*_errors(error), str(error.frames))) for error in summary.errors],
     )
     if summary.true_errors:
-        yield from _true_motion(summary.true_errors)
+        yield from _section(
+            "Warping error by true motion, in regions of the clip; likewise",
+            ("dream", "source", "ratio", "of pixels"),
+            [
+                (f"{_apart(error.lag)}, {error.region}", (*_errors(error), _share(error.share)))
+                for error in summary.true_errors
+            ],
+        )
     spreads = [("over the source", summary.strength)]
     if summary.scratch is not None:
         spreads.append(("over dreams from scratch", summary.scratch.strength))
@@ -51,41 +47,8 @@ def lines(summary: Summary, group: str = "") -> Iterator[str]:
     )
     if summary.scratch is not None:
         yield from _evenness(summary.scratch)
-    yield from _residual(summary.residual)
-    if summary.recognition is not None:
-        yield from _recognition(summary.recognition, group)
-    drift = summary.drift
+    residual = summary.residual
     yield from _section(
-        f"Drift: change in 100 frames, from frame {drift.since} on; 0 % = it holds",
-        ("dream", "source"),
-        [
-            ("strength", (_percent(drift.strength), "")),
-            ("brightness", (_percent(drift.dream.brightness), _percent(drift.source.brightness))),
-            ("contrast", (_percent(drift.dream.contrast), _percent(drift.source.contrast))),
-            ("saturation", (_percent(drift.dream.saturation), _percent(drift.source.saturation))),
-        ],
-    )
-
-
-def _true_motion(errors: Iterable[TrueSummary]) -> Iterator[str]:
-    return _section(
-        "Warping error by true motion, in regions of the clip; likewise",
-        ("dream", "source", "ratio", "of pixels"),
-        [
-            (
-                f"{_apart(error.lag)}, {error.region}",
-                (
-                    *(_small(error.dream), _small(error.source), _ratio(error.ratio)),
-                    _share(error.share),
-                ),
-            )
-            for error in errors
-        ],
-    )
-
-
-def _residual(residual: ResidualSummary) -> Iterator[str]:
-    return _section(
         "What the dream adds: its colour over its brightness (energy), how fine, how much",
         ("mean", "least", "most"),
         [
@@ -94,21 +57,21 @@ def _residual(residual: ResidualSummary) -> Iterator[str]:
             ("RMS, RGB from 0 to 1", _spread(residual.rms, _small)),
         ],
     )
-
-
-def _recognition(recognition: RecognitionSummary, group: str) -> Iterator[str]:
-    count = recognition.frames
-    return _section(
-        f"Recognisability: mean probability, in crops of {count} frame{'s' * (count > 1)}",
-        ("dream", "source"),
-        [(_shortened(group), (_ratio(recognition.dream), _ratio(recognition.source)))],
-    )
+    if summary.recognition is not None:
+        found, name = summary.recognition, group
+        if len(name) > _NAME:
+            name = f"{name[: _NAME - 1]}…"
+        yield from _section(
+            f"Recognisability: mean probability, in crops of {_frames(found.frames)}",
+            ("dream", "source"),
+            [(name, (_ratio(found.dream), _ratio(found.source)))],
+        )
+    yield from _drift(summary.drift)
 
 
 def _evenness(scratch: ScratchSummary) -> Iterator[str]:
     return _section(
-        f"Evenness: depth over that of {scratch.frames} "
-        f"frame{'s' * (scratch.frames > 1)} dreamed from scratch; 1 = as deep",
+        f"Evenness: depth over that of {_frames(scratch.frames)} dreamed from scratch; 1 = as deep",
         ("", "cells"),
         [
             ("in new regions", (_ratio(scratch.evenness), str(scratch.new_cells))),
@@ -117,20 +80,38 @@ def _evenness(scratch: ScratchSummary) -> Iterator[str]:
     )
 
 
+def _drift(drift: Drift) -> Iterator[str]:
+    dream, source = drift.dream, drift.source
+    return _section(
+        f"Drift: change in 100 frames, from frame {drift.since} on; 0 % = it holds",
+        ("dream", "source"),
+        [
+            ("strength", (_percent(drift.strength), "")),
+            ("brightness", (_percent(dream.brightness), _percent(source.brightness))),
+            ("contrast", (_percent(dream.contrast), _percent(source.contrast))),
+            ("saturation", (_percent(dream.saturation), _percent(source.saturation))),
+        ],
+    )
+
+
 def _section(title: str, heads: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
-    """Give a blank line, the title, the heads of the columns and the rows."""
+    """Yield a blank line, the title, the heads of the columns and the rows."""
     yield ""
     yield title
     for name, cells in (("", heads), *rows):
         yield f"  {name:<{_NAME}}{''.join(f'{cell:>{_CELL}}' for cell in cells)}".rstrip()
 
 
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' * (count > 1)}"
+
+
 def _apart(lag: int) -> str:
-    return f"{lag} frame{'s' * (lag > 1)} apart"
+    return f"{_frames(lag)} apart"
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+def _errors(error: LagSummary | TrueSummary) -> tuple[str, str, str]:
+    return _small(error.dream), _small(error.source), _ratio(error.ratio)
 
 
 def _spread(spread: Range, write: Callable[[float | None], str]) -> tuple[str, str, str]:

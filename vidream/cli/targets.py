@@ -1,9 +1,9 @@
-"""What becomes of each source where several are given, or no target is named."""
+"""The targets of sources."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,15 @@ from vidream.core.errors import VidreamError
 from vidream.core.settings import Settings
 from vidream.media.codecs import CONTAINERS
 from vidream.media.places import StillFile, VideoFile, parse_source
+from vidream.render.record import Record, recorded_values
 
-_VIDEO = ".mp4"  # of what cannot be written as it is read
+_VIDEO = ".mp4"  # suffix for sources of a kind that cannot be written
 _PIPED = (".y4m", ".nut")  # not compressed
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A source and its target, as they are written."""
+    """A source and its target, as written."""
 
     source: str
     target: str
@@ -31,9 +32,9 @@ class Plan:
     """What is rendered into what.
 
     Args:
-        tasks: in their order.
-        is_batch: whether dreams that are up to date are skipped, and failures do not end it.
-        folder: that is to be made for them.
+        tasks: in order.
+        is_batch: whether targets that are up to date are skipped, and failures do not end it.
+        folder: to be made for the targets.
     """
 
     tasks: tuple[Task, ...]
@@ -44,12 +45,12 @@ class Plan:
 def plan_targets(
     sources: Sequence[str], output: str | None, suffix: str | None, *, moving: bool
 ) -> Plan:
-    """Name the target of each source.
+    """Return the target of each source.
 
     Args:
         sources: at least one.
-        output: a file, a folder, or None for files beside the sources.
-        suffix: of the targets, in a folder or beside their sources; None for that of the source.
+        output: a file, a folder, or None for files next to the sources.
+        suffix: of targets in a folder or next to the sources; None for the source's own.
         moving: whether stills are animated.
 
     Raises:
@@ -80,7 +81,7 @@ def _is_folder(output: str) -> bool:
 
 
 def _target(source: str, folder: str | None, suffix: str | None, *, moving: bool) -> str:
-    """Name the target of a source, in a folder or beside it."""
+    """Return the target of a source, in a folder or next to it."""
     try:
         parsed = parse_source(source)
     except VidreamError:  # it is refused in its turn
@@ -101,14 +102,13 @@ def _target(source: str, folder: str | None, suffix: str | None, *, moving: bool
 def is_up_to_date(task: Task, settings: Settings) -> bool:
     """Whether a target was made of its source, as it is now, with these settings."""
     from vidream.media.metadata import read_comment  # noqa: PLC0415  (PyAV takes its time)
-    from vidream.render.record import Record  # noqa: PLC0415
 
     source, target = Path(task.source), Path(task.target)
     try:
         record = Record.find(read_comment(str(target))) if target.is_file() else None
         if record is None or record.source != source.name:
             return False
-        if _as_recorded(Settings.from_dict(record.settings)) != _as_recorded(settings):
+        if recorded_values(Settings.from_dict(record.settings)) != recorded_values(settings):
             return False
         made = target.stat().st_mtime
         return all(path.stat().st_mtime <= made for path in (source, *_files(settings)))
@@ -116,14 +116,8 @@ def is_up_to_date(task: Task, settings: Settings) -> bool:
         return False
 
 
-def _as_recorded(settings: Settings) -> Settings:
-    """Return settings as a record holds them: without folders, and what is of a run alone."""
-    settings = settings.updated(overwrite=False, resume=False, keep_work=False)
-    return Settings.from_dict(settings.to_dict(path=lambda path: Path(path).name or path))
-
-
-def _files(settings: Settings) -> Iterator[Path]:
-    """Yield the files and folders that settings name."""
+def _files(settings: Settings) -> list[Path]:
+    """Return the files and folders that settings name."""
     found: list[str] = []
     settings.to_dict(path=lambda path: found.append(path) or path)  # type: ignore[func-returns-value]
-    yield from (Path(name).expanduser() for name in found)
+    return [Path(name).expanduser() for name in found]

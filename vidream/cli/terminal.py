@@ -1,4 +1,4 @@
-"""What a user sees besides the result: progress, messages, errors; and the signals that stop."""
+"""Progress, messages, errors, and the signals that stop a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import click
 from vidream.cli.options import in_words
 from vidream.core.errors import VidreamError
 from vidream.core.reporting import CancelToken, FrameReport, Reporter
+from vidream.render.job import describe_stop
 
 _ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is unknown to Windows
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the program to end at once."""
+    """A signal ended the program."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -28,10 +29,10 @@ class Stopped(KeyboardInterrupt):
 
 
 class Signals:
-    """What the signals do that ask a program to end.
+    """Handler of the signals that ask a program to end.
 
-    While frames are made the first one cancels the run, which finishes the frame that it is
-    making; a second one, or one at any other time, ends it at once.
+    While frames are made the first one cancels the run after the current frame; a second one, or
+    one at any other time, ends the program at once.
     """
 
     def __init__(self) -> None:
@@ -40,10 +41,10 @@ class Signals:
         self._waits = self._patient = False
 
     def new_run(self, *, waits: bool) -> CancelToken:
-        """Begin a run, and return what cancels it.
+        """Return what cancels a new run.
 
         Args:
-            waits: False where the next frame may never come.
+            waits: False if the next frame may never come.
 
         Raises:
             Stopped: a signal came after the last frame of the run before.
@@ -54,15 +55,11 @@ class Signals:
         return self._cancel
 
     def frames_began(self) -> None:
-        """Wait for frames from now on."""
+        """From now on, cancel the run at the first signal."""
         self._patient = self._waits
 
     def handle(self, number: int, _: object) -> None:
-        """Take a signal.
-
-        Raises:
-            Stopped: there is nothing to wait for, or it is the second one.
-        """
+        """Handle a signal; raises Stopped if no frame is made, or if it is the second one."""
         again, self.number = self.number is not None, number
         if again or not self._patient:
             raise Stopped(number)
@@ -74,12 +71,12 @@ class Signals:
 
 @contextmanager
 def handled_signals() -> Iterator[Signals]:
-    """Let the signals that ask a program to end leave things in order; see :class:`Signals`."""
+    """Within the context, handle the signals that ask a program to end."""
     signals = Signals()
     before: dict[int, Any] = {}
     for name in _ENDINGS:
         number = getattr(signal, name, None)
-        # Under nohup a closed terminal is to be ignored.
+        # Under nohup SIGHUP is ignored.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, signals.handle)
     try:
@@ -90,12 +87,7 @@ def handled_signals() -> Iterator[Signals]:
 
 
 class ProgressBar(Reporter):
-    """Frames, frames per second and the time left, on a terminal; nothing elsewhere.
-
-    Args:
-        hidden: show nothing at all.
-        signals: told when frames begin.
-    """
+    """Frames, frames per second and the time left, on a terminal; nothing elsewhere."""
 
     def __init__(self, *, hidden: bool, signals: Signals | None = None) -> None:
         self.done = 0
@@ -112,7 +104,7 @@ class ProgressBar(Reporter):
         self.close()
 
     def frame(self, report: FrameReport) -> None:
-        """Count a frame; an earlier run may have made some."""
+        """Count a frame."""
         if self._signals is not None:
             self._signals.frames_began()
         self.count(report.index + 1, report.expected)
@@ -123,76 +115,63 @@ class ProgressBar(Reporter):
         if self._shows == "steps":
             self._call("set_description_str", f"frame {done} of {expected} ", refresh=False)
             return
-        self._show("frames", done - 1, expected, unit="frame")
-        self._move(done)
+        self._show("frames", done, expected, initial=done - 1, unit="frame")
 
     def step(self, done: int, total: int) -> None:
         """Show how much of the work is done where a single frame takes long."""
         form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-        self._show("steps", 0, total, bar_format=form)
-        self._move(done)
+        self._show("steps", done, total, bar_format=form)
 
     def download(self, done: int, total: int | None) -> None:
         """Show how much of a file has arrived."""
-        self._show("download", 0, total, unit="B", unit_scale=True, unit_divisor=1024,
-                   desc="weights")  # fmt: skip
-        self._move(done)
+        binary = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+        self._show("download", done, total, desc="weights", **binary)
         if done == total:
             self.close()
 
     def join(self, done: int, total: int) -> None:
         """Show how many frames have been joined into the target."""
-        self._show("join", 0, total, unit="frame", desc="joining", leave=False)
-        self._move(done)
+        self._show("join", done, total, unit="frame", desc="joining", leave=False)
 
     def close(self) -> None:
-        """Leave the terminal on a line of its own."""
+        """Close the bar, and end its line."""
         self._call("close")
         self._bar, self._shows = None, ""
 
     def _show(self, what: str, done: int, total: int | None, **how: Any) -> None:
-        """Open a bar, unless it is this one that is open."""
-        if self._shows == what:
-            return
-        from tqdm import tqdm  # noqa: PLC0415  (the help need not wait for it)
+        """Move a bar, and open it before unless it is open."""
+        if self._shows != what:
+            from tqdm import tqdm  # noqa: PLC0415  (it takes its time)
 
-        self.close()
-        self._shows = what
-        with suppress(OSError, ValueError):  # as below
-            self._bar = tqdm(
-                total=total, initial=done, disable=self._disable, dynamic_ncols=True, **how
-            )
-
-    def _move(self, done: int) -> None:
+            self.close()
+            self._shows = what
+            with suppress(OSError, ValueError):  # as below
+                self._bar = tqdm(total=total, disable=self._disable, dynamic_ncols=True, **how)
         self._call("update", done - getattr(self._bar, "n", 0))
 
     def _call(self, name: str, *arguments: Any, **how: Any) -> None:
-        """Call a method of the bar; a terminal that is gone is no reason to end a render."""
+        """Call a method of the bar; a render goes on without its terminal."""
         if self._bar is not None:
             with suppress(OSError, ValueError):
                 getattr(self._bar, name)(*arguments, **how)
 
     def describe_stop(self, notes: Sequence[str] = ()) -> str:
-        """Return in one line how far a run came that was stopped at once, and its own notes."""
-        if not self.done and not notes:
-            return "stopped before the first frame; nothing was written"
-        of = f" of {self.expected}" if self.expected else ""
-        after = f" after {self.done}{of} frames" if self.done else ""
-        return "; ".join((f"stopped{after}", *notes))
+        """Return in one line how far a run came that was stopped, and its own notes."""
+        return describe_stop(self.done, self.expected, notes)
 
 
 @contextmanager
 def messages(*, quiet: bool, verbose: bool) -> Iterator[None]:
-    """Print what the package logs, above the progress bar."""
+    """Within the context, print the log of the package above the progress bar."""
     from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415  (as above)
 
     logger = logging.getLogger("vidream")
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("vidream: %(message)s"))
-    level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
+    level = logging.DEBUG if verbose else logging.INFO
     before = logger.level
     logger.addHandler(handler)
-    logger.setLevel(level)
+    logger.setLevel(logging.ERROR if quiet else level)
     try:
         with logging_redirect_tqdm([logger]):
             yield
@@ -214,10 +193,6 @@ def say(text: str) -> None:
 
 
 def fail(error: VidreamError, status: int = 1) -> NoReturn:
-    """Print what is wrong in one line, and end.
-
-    Raises:
-        SystemExit: always.
-    """
+    """Print an error in one line, and exit."""
     say(in_words(error))
     sys.exit(status)

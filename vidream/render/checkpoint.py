@@ -1,4 +1,4 @@
-"""All that the next frame depends on, as a value that can be saved and loaded, bit for bit."""
+"""What the next frame depends on, saved and loaded bit for bit."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ from vidream.temporal.tracking import TrackedFrame, TrackerState
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """All that the next frame depends on.
+    """What the next frame depends on.
 
     Args:
-        frames: how many there are so far.
-        begin: when the first one shows, in seconds.
-        state: what is propagated to the next frame.
-        tracker: what its motion is found by.
-        picture: what was shown last, for a frame that shows the same.
+        frames: number of frames rendered so far.
+        begin: time of the first one, in seconds.
+        picture: the last output.
         memory: bytes and pixels of the :class:`~vidream.core.memory.MemoryBudget`.
     """
 
@@ -42,7 +40,7 @@ class Checkpoint:
 
     @property
     def position(self) -> Checkpoint:
-        """Where the run is, without what the next frame depends on."""
+        """The checkpoint with its ``frames`` and ``begin`` only."""
         return Checkpoint(self.frames, self.begin)
 
 
@@ -53,11 +51,7 @@ _KIND = "kind"
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Save atomically.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Save a checkpoint atomically; raises OSError."""
 
     def write(draft: Path) -> None:
         with draft.open("wb") as file:
@@ -67,15 +61,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load(path: Path, device: torch.device | str) -> Checkpoint:
-    """Load what :func:`save` saved.
-
-    Args:
-        path: of the file.
-        device: where its tensors are wanted. Those of motion go where they are used.
-
-    Raises:
-        OutputError: it is damaged.
-    """
+    """Load a checkpoint, its tensors to ``device``; raises OutputError if it is damaged."""
     try:
         checkpoint = _unpacked(torch.load(path, map_location=device, weights_only=True))
     except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
@@ -85,7 +71,7 @@ def load(path: Path, device: torch.device | str) -> Checkpoint:
 
 
 def _packed(value: Any) -> Any:
-    """Return a value as what torch loads without running any code."""
+    """Return a value as types that torch loads without running code."""
     if is_dataclass(value):
         values = {f.name: _packed(getattr(value, f.name)) for f in fields(value)}
         return {_KIND: type(value).__name__, **values}
@@ -94,23 +80,18 @@ def _packed(value: Any) -> Any:
     if isinstance(value, Fraction):
         return {_KIND: "ratio", "ratio": (value.numerator, value.denominator)}
     if isinstance(value, Tensor):
-        return _compact(value.detach())
+        # A view would be saved with all of its storage. Strides are kept: the order in which
+        # kernels add up depends on them.
+        tensor = value.detach()
+        return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
     if isinstance(value, Mapping):
         return {_KIND: "mapping", "mapping": tuple((k, _packed(v)) for k, v in value.items())}
     return tuple(map(_packed, value)) if isinstance(value, tuple) else value
 
 
-def _compact(tensor: Tensor) -> Tensor:
-    """Return a tensor without what it is a view of, which would be saved with it.
-
-    Strides stay as they are: kernels choose their order of adding up by them.
-    """
-    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
-
-
 def _unpacked(value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(_unpacked(item) for item in value)
+        return tuple(map(_unpacked, value))
     if not isinstance(value, dict):
         return value
     kind = value.pop(_KIND)

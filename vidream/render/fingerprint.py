@@ -1,4 +1,4 @@
-"""What a run depends on: its source, its settings, and the programs that make it."""
+"""What a run depends on: its source, settings and program versions."""
 
 from __future__ import annotations
 
@@ -12,30 +12,27 @@ from typing import Any
 from vidream.core.devices import choose_device, choose_precision
 from vidream.core.settings import Settings
 from vidream.media.places import Source
-from vidream.render.record import own_version
+from vidream.render.record import RUN_SETTINGS, own_version
 
 Fingerprint = dict[str, Any]
-"""Names, and plain values that JSON can hold."""
+"""JSON values by name."""
 
-_PIECE = 2**20  # bytes read of a file's beginning, middle and end
-_FILE = re.compile(r"\d+ bytes, |not to be read")  # how files are told apart
-_IDLE = ("overwrite", "resume", "keep_work", "format")  # settings that no frame depends on
-_LIBRARIES = ("torch", "av")
+_PIECE = 2**20  # bytes read at a file's start, middle and end
+_FILE = re.compile(r"\d+ bytes, |not to be read")  # results of identity()
 
 
 def fingerprint(source: Source, settings: Settings) -> Fingerprint:
-    """Describe a run so that one that was cut short can be told from another.
+    """Return what the frames of a run depend on; files by content, not by name.
 
-    Files are known by their content, not by their name. The networks' own weights are not in it:
-    they are checked against hashes that this version of the program knows.
+    The networks' own weights are not in it: their hashes are fixed by the version of vidream.
     """
     device = choose_device(settings.dream.device)
     found: Fingerprint = {"version of vidream": own_version()}
-    found |= {f"version of {library}": version(library) for library in _LIBRARIES}
+    found |= {f"version of {library}": version(library) for library in ("torch", "av")}
     if not source.is_pipe:
         found["source"] = identity(source.name)
     values = settings.to_dict(path=identity)
-    found |= {name: value for name, value in values.items() if name not in _IDLE}
+    found |= {n: value for n, value in values.items() if n not in RUN_SETTINGS and n != "format"}
     found["device"] = str(device)
     precision = choose_precision(settings.dream.precision, device)
     found["precision"] = str(precision).removeprefix("torch.")
@@ -43,9 +40,9 @@ def fingerprint(source: Source, settings: Settings) -> Fingerprint:
 
 
 def identity(name: str) -> str:
-    """Tell a file from others by its size, its beginning, its middle and its end.
+    """Return the size of a file and a hash of its start, middle and end; of a folder, of its files.
 
-    A folder is told by the files in it. What is no file, as a camera or a pipe, is not opened.
+    Cameras and pipes are not opened.
     """
     path = Path(name).expanduser()
     try:
@@ -57,7 +54,7 @@ def identity(name: str) -> str:
             return _contents(path)
     except OSError:
         pass
-    return "not to be read"  # who wants to read it will say so
+    return "not to be read"  # an error follows where it is read
 
 
 def _contents(path: Path) -> str:
@@ -71,21 +68,19 @@ def _contents(path: Path) -> str:
 
 
 def difference(before: Fingerprint, now: Fingerprint) -> str:
-    """Say how two runs differ, in half a line; empty if they do not."""
+    """Return the first difference of two runs in words; empty if there is none."""
     names = [n for n in dict.fromkeys([*before, *now]) if before.get(n) != now.get(n)]
     if not names:
         return ""
     if "source" in names:
         return "the source has changed"
-    name = names[0]
-    said = name.replace("_", "-")
-    values = before.get(name), now.get(name)
+    label, values = names[0].replace("_", "-"), (before.get(names[0]), now.get(names[0]))
     if any(isinstance(value, list) or _FILE.match(str(value)) for value in values):
-        return f"{said} has changed"
-    return f"{said} was {_said(values[0])} and is {_said(values[1])}"
+        return f"{label} has changed"
+    return f"{label} was {_in_words(values[0])} and is {_in_words(values[1])}"
 
 
-def _said(value: Any) -> str:
+def _in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "unset" if value is None else f"{value}"
+    return "unset" if value is None else str(value)

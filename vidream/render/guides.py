@@ -1,4 +1,4 @@
-"""Guides that move: a video whose features grow in the dream, frame by frame."""
+"""Guide videos: their features are grown in the dream, frame by frame."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from vidream.media.timed_image import TimedImage
 
 
 class GuideVideo:
-    """A video that guides the dream of a clip, in step with it. A context manager.
-
-    Args:
-        path: of the video.
+    """A video that guides the dream, in step with the clip. A context manager.
 
     Raises:
         InputError: it cannot be read; the message begins with "guide".
@@ -29,14 +26,13 @@ class GuideVideo:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *stopped: object) -> None:
-        self._video.__exit__(*stopped)
+    def __exit__(self, *exception: object) -> None:
+        self._video.__exit__(*exception)
 
     def at(self, time: Fraction) -> Picture:
-        """Return the picture at a time, never before the last one: the same array while it shows.
+        """Return the picture at a time in seconds since the clip began; times never decrease.
 
-        Args:
-            time: seconds since the clip began.
+        The array is the same as long as the picture is.
         """
         frame = self._video.at(time)
         if self._shown is None or self._shown[0] is not frame:
@@ -44,12 +40,9 @@ class GuideVideo:
         return self._shown[1]
 
 
-def guided_by_video(settings: DreamSettings) -> bool:
-    """Whether the guide is a video, which comes frame by frame."""
-    return settings.guide is not None and not is_picture(settings.guide)
-
-
-def without_guide(settings: DreamSettings) -> DreamSettings:
-    """Return settings for a dream that is guided frame by frame."""
-    grows = "energy" if settings.objective == "none" else settings.objective
-    return replace(settings, guide=None, objective=grows)
+def open_guide(settings: DreamSettings) -> tuple[DreamSettings, GuideVideo | None]:
+    """Open the guide if it is a video, and return the settings to be guided by it."""
+    if settings.guide is None or is_picture(settings.guide):
+        return settings, None
+    objective = "energy" if settings.objective == "none" else settings.objective
+    return replace(settings, guide=None, objective=objective), GuideVideo(settings.guide)

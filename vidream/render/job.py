@@ -1,35 +1,21 @@
-"""A job: what is rendered into what, with which settings, as a value."""
+"""A job: what is rendered into what, with which settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from vidream.core.errors import SettingsError
 from vidream.core.presets import usual_preset
 from vidream.core.reporting import CancelToken, Reporter
 from vidream.core.settings import Settings, TimeSettings, schema
-from vidream.media.places import (
-    Source,
-    StillTarget,
-    Target,
-    check_source,
-    check_target,
-)
+from vidream.media.places import Source, StillTarget, Target, check_source, check_target
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One render.
-
-    Args:
-        source: what is dreamed.
-        target: what it becomes.
-        settings: everything else.
-        reporter: receives what happens.
-        cancel: asks the render to stop.
-    """
+    """One render."""
 
     source: Source
     target: Target
@@ -48,10 +34,10 @@ class Job:
         return isinstance(self.target, StillTarget)
 
     def check(self) -> None:
-        """Refuse what names, files' headers and settings show to be impossible. Takes no time.
+        """Check names, file headers and settings, before any work.
 
         Raises:
-            VidreamError: it is.
+            VidreamError: the job is impossible.
         """
         self._check_resume()
         self._check_animation()
@@ -69,21 +55,19 @@ class Job:
             raise SettingsError("an animation is made in one go: leave out `resume`")
 
     def _check_animation(self) -> None:
-        animation = self.settings.animation
-        names = [setting.name for setting in fields(animation)]
-        changing = self.settings.time.names
-        asked = [
-            name
-            for name in names
-            if name in changing or getattr(animation, name) != schema()[name].default
-        ]
-        if self.source.is_picture or not asked:
+        if self.source.is_picture:
             return
-        given = ", ".join(f"`{name}`" for name in asked)
-        raise SettingsError(
-            f"{given} (or the preset) animates a still, and {self.source.name} is no picture: use "
-            "a JPEG, PNG, WebP or noise:640x360, or leave it out"
+        given = ", ".join(
+            f"`{name}`"
+            for name, setting in schema().items()
+            if setting.part == "animation"
+            if name in self.settings.time.names or self.settings.value(name) != setting.default
         )
+        if given:
+            raise SettingsError(
+                f"{given} (or the preset) animates a still, and {self.source.name} is no picture: "
+                "use a JPEG, PNG, WebP or noise:640x360, or leave it out"
+            )
 
     def _check_still(self) -> None:
         if self.settings.time.names:
@@ -96,15 +80,10 @@ class Job:
 
 
 def default_preset(source: Source, target: Target, values: Mapping[str, Any]) -> str:
-    """Return the preset of a job that names none: animations and classes have their own.
-
-    Args:
-        source: what is dreamed.
-        target: what it becomes.
-        values: settings that are given, by name.
+    """Return the preset of a job that names none; ``values`` are the settings given, by name.
 
     Raises:
-        SettingsError: a value is out of range, or values do not go together.
+        SettingsError: a value is invalid.
     """
     given = {name: values[name] for name in ("keys", "audio_reactive") if name in values}
     changing = TimeSettings(**given).names
@@ -113,3 +92,12 @@ def default_preset(source: Source, target: Target, values: Mapping[str, Any]) ->
     )
     is_animation = source.is_picture and not isinstance(target, StillTarget)
     return usual_preset(values, octaves=is_animation and not is_zoom)
+
+
+def describe_stop(done: int, expected: int | None, notes: Sequence[str]) -> str:
+    """Return in one line how far a run came that was stopped, and what is kept of it."""
+    if not done and not notes:
+        return "stopped before the first frame; nothing was written"
+    of = f" of {expected}" if expected else ""
+    after = f" after {done}{of} frames" if done else ""
+    return "; ".join((f"stopped{after}", *notes))

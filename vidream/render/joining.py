@@ -1,7 +1,4 @@
-"""Joining segments to one file: as they are, or encoded as a whole where the kind of file wants it.
-
-Imports PyAV: packets are taken out of one file and put into another.
-"""
+"""Joining segments to one file. Imports PyAV: packets are moved between files."""
 
 from __future__ import annotations
 
@@ -18,10 +15,10 @@ from vidream.media.reader import open_reader
 from vidream.render.segments import Segment
 
 OnJoin = Callable[[int, int], None]
-"""Called with how many frames are joined so far, and how many will be in all."""
+"""Called with the number of frames joined so far, and of all."""
 
 Pieces = list[tuple[Segment, Path]]
-"""Segments in their order, and their files."""
+"""Segments in order, and their files."""
 
 
 def join(pieces: Pieces, encoder: VideoEncoder, on_join: OnJoin | None, *, copy: bool) -> None:
@@ -29,68 +26,52 @@ def join(pieces: Pieces, encoder: VideoEncoder, on_join: OnJoin | None, *, copy:
 
     Args:
         pieces: the segments.
-        encoder: of the whole; of the same settings as those of the segments.
+        encoder: with the settings of the segments.
         on_join: called after each frame; may raise to stop.
-        copy: whether packets are copied, and not pictures encoded anew.
+        copy: copy packets; else encode the pictures again.
 
     Raises:
-        OutputError: a segment cannot be read, or the whole cannot be written.
+        OutputError: a segment is damaged, or the file cannot be written.
     """
-    done, total = 0, sum(len(segment.times) for segment, _ in pieces)
-    clock = _DecodingClock([segment for segment, _ in pieces])
-    for segment, path in pieces:
-        if not segment.times:
-            continue
-        if copy:
-            for packet in _packets(path, segment, clock):
-                encoder.write_encoded(packet)
-                done = _report(done, total, on_join)
-        else:
-            for frame in _frames(path, segment):
-                encoder.write(frame)
-                done = _report(done, total, on_join)
+    total = sum(len(segment.times) for segment, _ in pieces)
+    times = _decoding_times([segment for segment, _ in pieces])
+    write: Callable[[Any], None] = encoder.write_encoded if copy else encoder.write
+    items = (
+        item
+        for segment, path in pieces
+        if segment.times
+        for item in (_packets(path, segment, times) if copy else _frames(path, segment))
+    )
+    for done, item in enumerate(items, 1):
+        write(item)
+        if on_join is not None:
+            on_join(done, total)
 
 
-def _report(done: int, total: int, on_join: OnJoin | None) -> int:
-    if on_join is not None:
-        on_join(done + 1, total)
-    return done + 1
-
-
-class _DecodingClock:
-    """When packets are to be decoded: a decoder that holds back as many as needed must never wait.
+def _decoding_times(segments: list[Segment]) -> Iterator[int]:
+    """Yield the DTS of each packet, so that a decoder that holds frames back never waits.
 
     Each segment counts from its own beginning, and what an encoder makes up for its first packets
     need not fit to what is before them.
-
-    Args:
-        segments: all of them.
     """
-
-    def __init__(self, segments: list[Segment]) -> None:
-        self._shown = [pts for segment in segments for pts, _ in segment.times]
-        self._delay = max(
-            (place - rank for s in segments for place, rank in enumerate(s.order)), default=0
-        )
-        self._place = 0
-
-    def next(self) -> int:
-        """Return the time at which the next packet is decoded."""
-        shown, back = self._shown, self._place - self._delay
-        self._place += 1
-        if back >= 0:
-            return shown[back]
-        # No sooner before it is shown than the first: MP4 puts the beginning where that is least.
-        return shown[self._place - 1] - (shown[min(self._delay, len(shown) - 1)] - shown[0])
+    shown = [pts for segment in segments for pts, _ in segment.times]
+    delay = max((place - rank for s in segments for place, rank in enumerate(s.order)), default=0)
+    for place, pts in enumerate(shown):
+        if place >= delay:
+            yield shown[place - delay]
+        else:
+            # No sooner before it is shown than the first: MP4 puts the beginning where that is
+            # least.
+            yield pts - (shown[min(delay, len(shown) - 1)] - shown[0])
 
 
-def _packets(path: Path, segment: Segment, clock: _DecodingClock) -> Iterator[av.Packet[Any]]:
+def _packets(path: Path, segment: Segment, times: Iterator[int]) -> Iterator[av.Packet[Any]]:
     """Yield the packets of a segment, at their times in the whole."""
     try:
         with av.open(f"file:{path}") as file:
             stream = file.streams.video[0]
             context = stream.codec_context
-            prefix = _length_bytes(context.name, context.extradata)
+            prefix = _prefix_bytes(context.name, context.extradata)
             packets = (packet for packet in file.demux(stream) if packet.pts is not None)
             for stored, rank in zip(packets, segment.order, strict=True):
                 packet: av.Packet[Any] = stored
@@ -99,7 +80,7 @@ def _packets(path: Path, segment: Segment, clock: _DecodingClock) -> Iterator[av
                     packet.is_keyframe = stored.is_keyframe
                 packet.time_base = segment.base
                 packet.pts, packet.duration = segment.times[rank]
-                packet.dts = clock.next()
+                packet.dts = next(times)
                 yield packet
     except (av.FFmpegError, OSError, ValueError) as error:
         raise OutputError(
@@ -107,11 +88,11 @@ def _packets(path: Path, segment: Segment, clock: _DecodingClock) -> Iterator[av
         ) from error
 
 
-def _length_bytes(codec: str, header: bytes | None) -> int:
-    """Return how many bytes say how long each part of a packet is; 0 if start codes part them.
+def _prefix_bytes(codec: str, header: bytes | None) -> int:
+    """Return the size of the length prefix of each NAL unit; 0 if start codes separate them.
 
-    H.264 and HEVC have two ways to say where parts end. Files store the one, encoders give the
-    other, by which a muxer tells what it is given.
+    H.264 and HEVC know both. Files store prefixes, encoders give start codes, by which a muxer
+    recognises what it is given.
     """
     place = {"h264": 4, "hevc": 21}.get(codec)
     if place is None or not header or header[0] != 1:
@@ -130,7 +111,7 @@ def _with_start_codes(content: bytes, prefix: int) -> bytes:
 
 
 def _frames(path: Path, segment: Segment) -> Iterator[Frame]:
-    """Yield the pictures of a segment, at their times in the whole."""
+    """Yield the frames of a segment, at their times in the whole."""
     with open_reader(path) as reader:
         for picture, (pts, duration) in zip(reader, segment.times, strict=True):
             yield Frame(picture.image, picture.index, pts, segment.base, duration)

@@ -13,43 +13,34 @@ except ImportError:  # Windows
 
 
 class Lock:
-    """Holds a file locked against other processes. A stale one of a dead process does not count.
-
-    Args:
-        path: of the file; it is made if it is not there.
+    """A file locked against other processes; it is created if it does not exist.
 
     Raises:
         BlockingIOError: another process holds it.
-        OSError: the file cannot be made.
+        OSError: the file cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
         while True:
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
-                _take(self._handle)
-                # Whoever held it before may have removed it: then we hold what nobody else sees.
-                if _is(path, self._handle):
-                    return
+                _lock(self._handle)
+                # Its last holder may have removed the file: then nobody else sees ours.
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(path.stat(), os.fstat(self._handle)):
+                        return
             except BaseException:
                 os.close(self._handle)
                 raise
             os.close(self._handle)
 
     def release(self) -> None:
-        """Let others have it."""
+        """Unlock the file."""
         with contextlib.suppress(OSError):
             os.close(self._handle)
 
 
-def _is(path: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
-def _take(handle: int) -> None:
+def _lock(handle: int) -> None:
     if fcntl is not None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return

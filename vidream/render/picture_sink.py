@@ -1,9 +1,9 @@
-"""The sink of numbered pictures: they are their own record of how far a run has come."""
+"""The sink of numbered pictures, which are their own record of how far a run has come."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Self
 
 from vidream.core.errors import OutputError
 from vidream.core.frames import Frame, to_eight_bits
@@ -13,34 +13,22 @@ from vidream.media.info import VideoInfo
 from vidream.media.places import SequenceTarget
 from vidream.media.stills import Still, save_picture
 from vidream.render.checkpoint import Checkpoint
-from vidream.render.sinks import Pace, as_output_error
+from vidream.render.sinks import Pace, Sink, as_output_error
 from vidream.render.work_folder import WorkFolder
 
-_MOVING = "moving"
 
+class PictureSink(Sink):
+    """Writes numbered pictures into the work folder, and moves them into place together.
 
-class PictureSink:
-    """Numbered pictures, kept in the work folder and moved into place together.
-
-    Args:
-        work: the folder; pictures that it holds are kept.
-        info: of the clip; its comment goes into each picture.
-        settings: whether older pictures of the pattern may be replaced.
-        is_resumable: whether a run that is stopped can be gone on with; if not, what there is of it
-            is moved into place.
+    Pictures that the folder holds are kept. If not ``is_resumable``, those of a run that is
+    stopped are moved into place.
 
     Raises:
-        OutputError: there are such pictures already, the folder cannot be written, or the clip is
-            HDR.
+        OutputError: there are such pictures already, or the clip is HDR.
     """
 
     def __init__(
-        self,
-        work: WorkFolder,
-        info: VideoInfo,
-        settings: WriteSettings,
-        *,
-        is_resumable: bool = True,
+        self, work: WorkFolder, info: VideoInfo, settings: WriteSettings, *, is_resumable: bool
     ) -> None:
         if info.is_hdr:
             raise OutputError(
@@ -48,24 +36,18 @@ class PictureSink:
             )
         self._work, self._comment = work, info.metadata.get("comment")
         self._target = SequenceTarget(work.target)
-        self._moving = (work.path / _MOVING).exists()
+        self._mark = work.path / "moving"  # there while pictures are moved into place
         self._is_resumable = is_resumable
         self._unsynced: list[Path] = []
         self._pace = Pace()
-        self._target.existing(overwrite=settings.overwrite or self._moving)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing: what lies in the work folder goes with it."""
+        self._target.existing(overwrite=settings.overwrite or self._mark.exists())
 
     def wants_checkpoint(self, index: int) -> bool:  # noqa: ARG002
-        """Whether it is time to save."""
+        """Whether a checkpoint is due."""
         return self._is_resumable and self._pace.is_due()
 
     def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:
-        """Write a picture, numbered from 1, into the work folder."""
+        """Write a picture, numbered from 1."""
         path = self._numbered(frame.index + 1)
         save_picture(path, Still(to_eight_bits(frame.image), comment=self._comment))
         self._unsynced.append(path)
@@ -84,32 +66,31 @@ class PictureSink:
             self._work.save(checkpoint)
 
     def keep(self, last: Checkpoint, *, preview: bool = False) -> list[str]:
-        """Save what there is."""
+        """Save a checkpoint; with ``preview`` finish a run that cannot be resumed."""
         if not self._is_resumable:
-            if last.frames and preview:
-                self.finish(last)
-                return [f"{self._target.name} holds what was dreamed so far"]
-            return []
-        try:
+            if not last.frames or not preview:
+                return []
+            self.finish(last)
+            return [f"{self._target.name} holds what was dreamed so far"]
+        # There is an error on its way already, and what was saved before is there.
+        with contextlib.suppress(OSError):
             if not last.frames or self._numbered(last.frames).exists():
                 self._save(last)
-        except OSError:
-            pass  # there is an error on its way already, and what was saved before is there
         return self._work.kept()
 
     def finish(self, last: Checkpoint) -> None:
         """Move the pictures into place.
 
-        Older ones that are not replaced are removed: what is left of a longer run would be taken
-        for the end of this one.
+        Older ones that are not replaced are removed: the rest of a longer run would be taken for
+        the end of this one.
         """
         with as_output_error(self._work.path):
             self._save(last.position)
-            if not self._moving:
+            if not self._mark.exists():
                 for older in self._target.existing(overwrite=True):
                     older.unlink()
-                # Whoever finds this goes on with moving, and takes what is there for its own.
-                atomic_write(self._work.path / _MOVING, lambda draft: draft.touch())
+                # A run that finds the mark goes on moving, and takes what is there for its own.
+                atomic_write(self._mark, lambda draft: draft.touch())
             for number in range(1, last.frames + 1):
                 path = self._numbered(number)
                 if path.exists():

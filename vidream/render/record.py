@@ -1,13 +1,10 @@
-"""What a file says of how it was made.
-
-Nothing that differs between runs of the same command is in it, and no folder's name.
-"""
+"""The record in a file of how it was made; the same for each run of a command, without folders."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -16,16 +13,24 @@ from vidream.core.errors import SettingsError
 from vidream.core.settings import Settings
 from vidream.media.places import Source
 
+RUN_SETTINGS = frozenset(("overwrite", "resume", "keep_work"))
+"""Settings of a run, which no frame depends on."""
+
 _MARK = "vidream "  # begins the line of a comment that holds a record
-_LEFT_OUT = frozenset(("overwrite", "resume", "keep_work"))
 
 
 def own_version() -> str:
-    """Give the version of vidream."""
+    """Return the version of vidream."""
     try:
         return version("vidream")
     except PackageNotFoundError:  # run from a folder of sources
         return "unknown"
+
+
+def recorded_values(settings: Settings) -> dict[str, Any]:
+    """Return JSON values by name as a record has them: files without folders, no run settings."""
+    values = settings.to_dict(path=_base)
+    return {name: value for name, value in values.items() if name not in RUN_SETTINGS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,9 @@ class Record:
     """How a file was made.
 
     Args:
-        source: name of the source, without its folder; ``-`` for a pipe.
-        settings: all of them by name, as JSON has them; of files the names.
-        weights: SHA-256 of the weights files, by their names.
+        source: name without folder; ``-`` for a pipe.
+        settings: JSON values by name.
+        weights: SHA-256 of the weights files, by name.
         version: of vidream.
     """
 
@@ -46,47 +51,31 @@ class Record:
 
     @classmethod
     def of(cls, source: Source, settings: Settings, weights: Mapping[str, str]) -> Self:
-        """Make the record of a file that is about to be made.
-
-        Args:
-            source: what is dreamed.
-            settings: as they are given.
-            weights: SHA-256 of the files that are used, by their names.
-        """
-        values = settings.to_dict(path=_base)
-        values = {name: value for name, value in values.items() if name not in _LEFT_OUT}
-        return cls("-" if source.is_pipe else _base(source.name), values, dict(weights))
+        """Return the record of a file to be made."""
+        name = "-" if source.is_pipe else _base(source.name)
+        return cls(name, recorded_values(settings), dict(weights))
 
     @property
     def text(self) -> str:
-        """The same in one line of ASCII; :meth:`find` reads it."""
-        return _MARK + json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the same for JSON."""
-        return {
-            "version": self.version,
-            "source": self.source,
-            "settings": dict(self.settings),
-            "weights": dict(self.weights),
-        }
+        """The record as a line of ASCII, which :meth:`find` reads."""
+        return _MARK + json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     def within(self, comment: str | None) -> str:
-        """Give a comment with this record, in place of an older one in it."""
-        kept = [line for line in (comment or "").splitlines() if _read(line) is None]
+        """Return a comment with this record instead of an older one."""
+        kept = [line for line in (comment or "").splitlines() if _parse(line) is None]
         return "\n".join([*kept, self.text])
 
     @classmethod
     def find(cls, comment: str | None) -> Record | None:
-        """Find the record in a comment; None if there is none."""
-        found = [record for line in (comment or "").splitlines() if (record := _read(line))]
+        """Return the record in a comment; None if there is none."""
+        found = [record for line in (comment or "").splitlines() if (record := _parse(line))]
         return found[-1] if found else None
 
     def given(self) -> Settings:
-        """Give the settings.
+        """Return the settings.
 
         Raises:
-            SettingsError: this version of vidream does not know them all, or not so.
+            SettingsError: they are not of this version of vidream.
         """
         try:
             return Settings.from_dict(self.settings)
@@ -96,8 +85,8 @@ class Record:
             ) from error
 
 
-def _read(line: str) -> Record | None:
-    """Read a line of a comment; None if it holds no record."""
+def _parse(line: str) -> Record | None:
+    """Return the record in a line of a comment; None if there is none."""
     if not line.startswith(_MARK):
         return None
     try:

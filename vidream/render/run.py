@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 from vidream.core.errors import InputError, VidreamError
@@ -13,7 +13,7 @@ from vidream.core.reporting import CancelledError, CancelToken, Reporter
 from vidream.core.settings import Settings
 from vidream.media.places import Place, parse_source, parse_target
 from vidream.render.checkpoint import Checkpoint
-from vidream.render.job import Job, default_preset
+from vidream.render.job import Job, default_preset, describe_stop
 from vidream.render.loop import render_frames
 from vidream.render.setup import Setup, open_setup
 
@@ -30,40 +30,29 @@ def dream_video(
 
     Args:
         source: path of a video or a picture; ``"-"`` or a binary stream for Y4M or NUT;
-            ``"noise:640x360"`` for a picture of noise; ``"camera:0"``.
+            ``"noise:640x360"``; ``"camera:0"``.
         target: path whose suffix chooses the container; ``"-"`` or a binary stream likewise.
-        settings: everything else; by default those of :func:`default_preset`.
-        reporter: receives what happens.
-        cancel: asks the render to stop.
-
-    Returns:
-        The number of frames in the target.
-
-    Raises:
-        VidreamError: any of its kinds; its text is one line for the user.
+        settings: by default those of :func:`default_preset`.
+        reporter: receives the progress.
+        cancel: stops the render.
     """
     read = parse_source(source)
     moving = not read.is_picture or (settings is not None and settings.animation.asked)
     written = parse_target(target, settings.write if settings else None, moving=moving)
     settings = settings or preset_settings(default_preset(read, written, {}))
-    job = Job(read, written, settings, reporter or Reporter(), cancel or CancelToken())
-    return run(job)
+    return run(Job(read, written, settings, reporter or Reporter(), cancel or CancelToken()))
 
 
 def run(job: Job) -> int:
-    """Render a job.
+    """Render a job, and return the number of frames in the target.
 
-    The target appears under its name when it is whole. What is done of a video lies in the work
-    folder ``.TARGET.vidream`` until then; should the run be cut short in whatever way, one with
-    ``settings.write.resume`` goes on from there, to the same file. Pipes and animations are
-    completed after the last whole frame when the job is cancelled.
-
-    Returns:
-        The number of frames in the target.
+    The target appears when it is complete. Until then the frames of a video lie in the work folder
+    ``.TARGET.vidream``, from which ``settings.write.resume`` resumes an interrupted run, to the
+    same file. Pipes and animations that are cancelled end after the last whole frame.
 
     Raises:
-        CancelledError: the job was cancelled; the text says what is kept.
-        VidreamError: any other of its kinds; its text is one line for the user.
+        CancelledError: the job was cancelled; the message says what is kept.
+        VidreamError: any other failure; the message is one line for the user.
     """
     job.check()
     with ExitStack() as stack:
@@ -77,8 +66,8 @@ def run(job: Job) -> int:
                 raise InputError("the source gives no frame to dream: is it whole?")
             setup.sink.finish(last)
         except KeyboardInterrupt as stop:
-            for phrase in setup.sink.keep(last, preview=True):
-                stop.add_note(phrase)
+            for note in setup.sink.keep(last, preview=True):
+                stop.add_note(note)
             raise
         except VidreamError as error:
             cancelled = job.cancel.cancelled
@@ -93,7 +82,7 @@ def run(job: Job) -> int:
 
 
 def _checkpoints(job: Job, setup: Setup) -> Iterator[Checkpoint]:
-    """Render the frames, written while the next ones are made; yield the checkpoint after each."""
+    """Render and write the frames, in two threads; yield the checkpoint after each."""
     sink = setup.sink
     with BackgroundConsumer[tuple[Frame, Checkpoint | None]](
         lambda item: sink.write(*item), setup.depth
@@ -107,13 +96,5 @@ def _checkpoints(job: Job, setup: Setup) -> Iterator[Checkpoint]:
                     job.reporter.frame(rendered.report)
                     job.cancel.check()
         except BaseException:
-            output.close()  # what was handed over is written
+            output.close()  # the frames that wait are written
             raise
-
-
-def describe_stop(done: int, expected: int | None, kept: Sequence[str]) -> str:
-    """Return in one line how far a run came that was stopped, and what it has left."""
-    if not done:
-        return "stopped before the first frame; nothing was written"
-    of = f" of {expected}" if expected else ""
-    return "; ".join((f"stopped after {done}{of} frames", *kept))

@@ -1,4 +1,4 @@
-"""From a job to what it runs on: source, session and sink, opened in the order of what may fail."""
+"""Opens what a job runs on: source, session and sink."""
 
 from __future__ import annotations
 
@@ -30,15 +30,14 @@ from vidream.media.soundtrack import Soundtrack
 from vidream.postprocess.postprocess import PostProcessor
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.fingerprint import fingerprint
-from vidream.render.guides import GuideVideo, guided_by_video, without_guide
+from vidream.render.guides import open_guide
 from vidream.render.job import Job
-from vidream.render.joining import OnJoin
 from vidream.render.loop import Session, Stages
 from vidream.render.picture_sink import PictureSink
 from vidream.render.record import Record
 from vidream.render.segment_sink import SegmentSink
 from vidream.render.sinks import Sink, StillSink, StreamSink
-from vidream.render.sources import AnimationSource, FrameSource, StillSource
+from vidream.render.sources import FrameSource, SilentSource, still_source
 from vidream.render.work_folder import WorkFolder, open_work
 from vidream.temporal.flow import FlowEstimator, load_flow
 from vidream.temporal.tracking import MotionTracker
@@ -52,10 +51,7 @@ class Setup:
     """What a job runs on.
 
     Args:
-        source: gives the frames.
-        session: makes of each what is shown.
-        sink: writes it.
-        expected: frames in all, as far as the source tells.
+        expected: number of frames, if known.
         depth: frames that may wait between two threads.
     """
 
@@ -67,11 +63,7 @@ class Setup:
 
 
 def open_setup(job: Job, stack: ExitStack) -> Setup:
-    """Open everything that a job runs on; it is closed with the stack.
-
-    Raises:
-        VidreamError: it cannot be opened; its text is one line for the user.
-    """
+    """Open everything that a job runs on, to be closed with the stack; raises VidreamError."""
     if job.source.is_picture:
         return _open_picture(job, stack)
     timeline = open_timeline(job.settings, job.source)
@@ -83,12 +75,13 @@ def open_setup(job: Job, stack: ExitStack) -> Setup:
     work = _open_work(job, device, stack)
     checkpoint = Checkpoint() if work is None else work.checkpoint
     reader.skip = checkpoint.frames
-    resources = Resources(job.reporter, _budget(settings, device, checkpoint))
+    budget = MemoryBudget(settings.dream.memory, device, *(checkpoint.memory or ()))
+    resources = Resources(job.reporter, budget)
     session = make_session(timeline, resources, checkpoint, expected=info.frames)
     stack.enter_context(session)
-    sink = _open_sink(job, work, _recorded(job, session.effect, info), reader, stack)
-    depth = queue_depth(info.width, info.height)
-    return Setup(reader, session, stack.enter_context(sink), info.frames, depth)
+    info = _with_record(info, _record(job, session.effect))
+    sink = _open_sink(job, work, info, reader, stack)
+    return _setup(reader, session, sink, stack)
 
 
 def _open_picture(job: Job, stack: ExitStack) -> Setup:
@@ -98,38 +91,37 @@ def _open_picture(job: Job, stack: ExitStack) -> Setup:
     height, width = still.image.shape[:2]
     check_frames(width, height, settings.dream.memory)
     device = choose_device(settings.dream.device)
-    resources = Resources(job.reporter, _budget(settings, device, Checkpoint()))
-    source: FrameSource = StillSource(still)
+    resources = Resources(job.reporter, MemoryBudget(settings.dream.memory, device))
+    source = still_source(still)
     if job.is_animation:
         animation = Animation(still.image, open_timeline(job.settings), device)
         timeline = Timeline(animation.settings)
         effect = load_effect(animation.settings, resources)
         check_over_time(effect, settings.effect, animation.timeline.names)
-        source = AnimationSource(animation, effect, job.reporter)
+        source = SilentSource(animation.plan.info, animation.frames(effect, job.reporter))
         shown: Effect = PassThrough(settings, resources)
     else:
         timeline = Timeline(settings)
         effect = shown = load_effect(settings, resources)
-    info = _recorded(job, effect, source.info)
-    session = make_session(timeline, resources, effect=shown, expected=info.frames)
+    record = _record(job, effect)
+    session = make_session(timeline, resources, effect=shown, expected=source.info.frames)
     stack.enter_context(session)
     if isinstance(job.target, StillTarget):
-        comment = _record(job, effect).text
-        sink: Sink = StillSink(job.target, still, settings.write, comment)
+        sink: Sink = StillSink(job.target, still, settings.write, record.text)
     else:
+        info = _with_record(source.info, record)
         sink = _open_sink(job, _open_work(job, device, stack), info, source, stack)
+    return _setup(source, session, sink, stack)
+
+
+def _setup(source: FrameSource, session: Session, sink: Sink, stack: ExitStack) -> Setup:
+    info = source.info
     depth = queue_depth(info.width, info.height)
     return Setup(source, session, stack.enter_context(sink), info.frames, depth)
 
 
-def _budget(settings: Settings, device: torch.device, checkpoint: Checkpoint) -> MemoryBudget:
-    if checkpoint.memory is None:
-        return MemoryBudget(settings.dream.memory, device)
-    return MemoryBudget(settings.dream.memory, device, *checkpoint.memory)
-
-
 def _open_work(job: Job, device: torch.device, stack: ExitStack) -> WorkFolder | None:
-    """Open the work folder: for what is made in one go only its lock is of use."""
+    """Open the work folder of a file: for what is made in one go only its lock is of use."""
     if not isinstance(job.target, (VideoTarget, SequenceTarget)):
         return None
     run = fingerprint(job.source, job.settings)
@@ -140,19 +132,18 @@ def _record(job: Job, effect: Effect) -> Record:
     return Record.of(job.source, job.settings, weights_of(effect))
 
 
-def _recorded(job: Job, effect: Effect, info: VideoInfo) -> VideoInfo:
-    """Return what the encoder must know, with the record of how the target is made."""
-    comment = _record(job, effect).within(info.metadata.get("comment"))
+def _with_record(info: VideoInfo, record: Record) -> VideoInfo:
+    comment = record.within(info.metadata.get("comment"))
     return replace(info, metadata={**info.metadata, "comment": comment})
 
 
 def _open_sink(
     job: Job, work: WorkFolder | None, info: VideoInfo, source: FrameSource, stack: ExitStack
 ) -> Sink:
-    target, write = job.target, job.settings.write
+    target, read, write = job.target, job.settings.read, job.settings.write
     audio = source.audio
-    if job.settings.read.audio is not None:
-        audio = stack.enter_context(Soundtrack(job.settings.read.audio, job.settings.read.start))
+    if read.audio is not None:
+        audio = stack.enter_context(Soundtrack(read.audio, read.start))
     in_one_go = job.source.is_live or job.is_animation
     if isinstance(target, SequenceTarget):
         assert work is not None
@@ -160,18 +151,15 @@ def _open_sink(
             _log.info("pictures hold no sound: it is left out")
         return PictureSink(work, info, write, is_resumable=not in_one_go)
     assert isinstance(target, (VideoTarget, PipeTarget))
-    if isinstance(target, VideoTarget) and work is not None and not in_one_go:
-        log_odd_size(target, info, write)
-        return SegmentSink(work, target, info, write, audio, _checked_join(job))
-    return StreamSink(open_encoder(target, info, write, audio), target.name)
+    if in_one_go or work is None or isinstance(target, PipeTarget):
+        return StreamSink(open_encoder(target, info, write, audio), target.name)
 
-
-def _checked_join(job: Job) -> OnJoin:
     def on_join(done: int, total: int) -> None:
         job.reporter.join(done, total)
         job.cancel.check()
 
-    return on_join
+    log_odd_size(target, info, write)
+    return SegmentSink(work, target, info, write, audio, on_join)
 
 
 def open_session(
@@ -185,12 +173,12 @@ def open_session(
 
     Args:
         settings: by default those of the default preset.
-        effect: in place of the one that ``settings`` name.
-        flow: estimator of optical flow, likewise.
-        expected: frames in all, for the reports.
+        effect: instead of the one of ``settings``.
+        flow: optical flow, likewise.
+        expected: number of frames, for the reports.
 
     Raises:
-        VidreamError: whatever the effect, its weights, the mask or the guide raise.
+        VidreamError: the effect, its weights, the mask or the guide cannot be loaded.
     """
     timeline = open_timeline(settings or preset_settings())
     return make_session(timeline, Resources(), effect=effect, flow=flow, expected=expected)
@@ -204,20 +192,10 @@ def dream_frames(
     flow: FlowEstimator | None = None,
     expected: int | None = None,
 ) -> Iterator[tuple[Frame, FrameReport]]:
-    """Dream frames as they come, one in and one out.
-
-    Args:
-        frames: frames, or uint8 (or uint16) ``[H, W, 3]`` RGB arrays.
-        settings: by default those of the default preset.
-        effect: in place of the one that ``settings`` name.
-        flow: estimator of optical flow, likewise.
-        expected: frames in all, for the reports.
+    """Dream frames, or uint8 (uint16) ``[H, W, 3]`` RGB arrays; see :func:`open_session`.
 
     Yields:
-        What is shown, with the index and times of its frame, and a report.
-
-    Raises:
-        VidreamError: whatever the effect, its weights, the mask or the guide raise.
+        The output, with the index and times of its frame, and a report.
     """
     with open_session(settings, effect=effect, flow=flow, expected=expected) as session:
         for frame in frames:
@@ -234,15 +212,14 @@ def make_session(
     flow: FlowEstimator | None = None,
     expected: int | None = None,
 ) -> Session:
-    """Make the session of a timeline, from a checkpoint on."""
+    """Open the session of a timeline, from a checkpoint on."""
     settings, checkpoint = timeline.settings, checkpoint or Checkpoint()
     with ExitStack() as stack:
         postprocess = stack.enter_context(PostProcessor(settings.postprocess))
-        guide: GuideVideo | None = None
-        if guided_by_video(settings.dream):
-            assert settings.dream.guide is not None
-            guide = stack.enter_context(GuideVideo(settings.dream.guide))
-            timeline = timeline.with_dream(without_guide(settings.dream))
+        dream, guide = open_guide(settings.dream)
+        if guide is not None:
+            stack.enter_context(guide)
+            timeline = timeline.with_dream(dream)
             settings = timeline.settings
         effect = effect or load_effect(settings, resources)
         check_over_time(effect, settings.effect, timeline.names)

@@ -1,22 +1,19 @@
-"""Where frames come from: a reader, a still, or an animation, behind one protocol."""
+"""Sources of frames: a reader, or a still and what is made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from vidream.animate.animation import Animation
-from vidream.core.effect import Effect
 from vidream.core.frames import Frame
-from vidream.core.reporting import Reporter
 from vidream.media.audio_source import AudioSource, Silence
 from vidream.media.info import Colour, VideoInfo
 from vidream.media.stills import Still
 
 
 class FrameSource(Protocol):
-    """Frames in their order, to be run through once."""
+    """Frames in order, iterable once."""
 
     @property
     def info(self) -> VideoInfo:
@@ -24,59 +21,32 @@ class FrameSource(Protocol):
 
     @property
     def audio(self) -> AudioSource:
-        """What is heard, on the clock of the frames."""
+        """Audio on the clock of the frames."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
     def interrupt(self) -> None:
-        """Let a thread that waits for the next frame wait no longer."""
+        """Wake a thread that waits for the next frame."""
 
 
 @dataclass(frozen=True, slots=True)
-class StillSource:
-    """A still: a clip of one frame."""
+class SilentSource:
+    """Frames without sound, none of which can be late: a still, an animation."""
 
-    still: Still
-
-    @property
-    def info(self) -> VideoInfo:
-        """Its size."""
-        height, width = self.still.image.shape[:2]
-        colour = Colour(range=2, primaries=1, transfer=13, matrix=Colour.RGB)
-        return VideoInfo(width=width, height=height, frames=1, colour=colour)
-
-    @property
-    def audio(self) -> AudioSource:
-        """Nothing."""
-        return Silence()
+    info: VideoInfo
+    frames: Iterable[Frame] = field(repr=False)
+    audio: AudioSource = field(default_factory=Silence)
 
     def __iter__(self) -> Iterator[Frame]:
-        yield Frame(self.still.image)
+        return iter(self.frames)
 
     def interrupt(self) -> None:
-        """Do nothing: there is nothing to wait for."""
+        """Do nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnimationSource:
-    """An animation, whose frames are dreamed already."""
-
-    animation: Animation
-    effect: Effect
-    reporter: Reporter
-
-    @property
-    def info(self) -> VideoInfo:
-        """Size, rate and length."""
-        return self.animation.plan.info
-
-    @property
-    def audio(self) -> AudioSource:
-        """Nothing of its own."""
-        return Silence()
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self.animation.frames(self.effect, self.reporter)
-
-    def interrupt(self) -> None:
-        """Do nothing: it is the effect that takes long."""
+def still_source(still: Still) -> SilentSource:
+    """Return the source of a single frame."""
+    height, width = still.image.shape[:2]
+    colour = Colour(range=2, primaries=1, transfer=13, matrix=Colour.RGB)
+    info = VideoInfo(width=width, height=height, frames=1, colour=colour)
+    return SilentSource(info, [Frame(still.image)])

@@ -1,4 +1,4 @@
-"""The pictures of a segment that is not finished, as they were shown: raw, one after the other."""
+"""The frames of an unfinished segment, uncompressed."""
 
 from __future__ import annotations
 
@@ -18,56 +18,41 @@ _HEAD = struct.Struct("<qqqqqIII")  # index, pts, duration, time base, height, w
 
 
 class Spool:
-    """A file that frames are added to, and read from again after a run was cut short.
-
-    Args:
-        path: of the file; what is there already is kept.
-    """
+    """A file that frames are appended to, after those of an interrupted run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("ab")
 
     def append(self, frame: Frame) -> None:
-        """Add a frame.
-
-        Raises:
-            OSError: there is no room for it.
-        """
+        """Append a frame; raises OSError if the disk is full."""
         content = np.ascontiguousarray(frame.image)
         base = frame.time_base
-        self._file.write(
-            _HEAD.pack(
-                *(frame.index, frame.pts, frame.duration, base.numerator, base.denominator),
-                *(frame.height, frame.width, content.itemsize),
-            )
-        )
+        times = frame.index, frame.pts, frame.duration, base.numerator, base.denominator
+        self._file.write(_HEAD.pack(*times, frame.height, frame.width, content.itemsize))
         self._file.write(content.data)
 
     def sync(self) -> None:
-        """Wait until all of it is on the disk."""
+        """Wait until all frames are on the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def discard(self) -> None:
-        """Remove it."""
+        """Remove the file."""
         self.close()
         with contextlib.suppress(OSError):
             self.path.unlink()
 
     def close(self) -> None:
-        """Close the file; what does not fit on the disk any more is lost."""
+        """Close the file; frames that no longer fit on the disk are lost."""
         with contextlib.suppress(OSError):
             self._file.close()
 
 
 def read_spool(path: Path, first: int, stop: int) -> Iterator[Frame]:
-    """Give the frames from ``first`` up to ``stop``, and cut the file off after them.
+    """Yield the frames from ``first`` up to ``stop``, fewer if the file is damaged.
 
-    Fewer if it is damaged: what a crash left half written is dropped.
-
-    Raises:
-        OSError: it cannot be read.
+    Then the file is truncated: what follows is of a run that was cut short. Raises OSError.
     """
     if not path.exists():
         return
@@ -88,7 +73,5 @@ def _read(file: BinaryIO) -> Frame | None:
     content = file.read(3 * height * width * size)
     if len(content) < 3 * height * width * size:
         return None
-    image: Any = np.frombuffer(content, np.uint16 if size == 2 else np.uint8).reshape(
-        height, width, 3
-    )
-    return Frame(image, index, pts, Fraction(upper, lower), duration)
+    levels: Any = np.frombuffer(content, np.uint16 if size == 2 else np.uint8)
+    return Frame(levels.reshape(height, width, 3), index, pts, Fraction(upper, lower), duration)

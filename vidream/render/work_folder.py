@@ -1,4 +1,4 @@
-"""The folder itself: where it lies, whose it is, and when it goes."""
+"""The work folder of a target, which an interrupted run leaves."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from vidream.media.atomic import atomic_write, cannot_write, sync
 from vidream.render.checkpoint import Checkpoint, load, save
 from vidream.render.fingerprint import Fingerprint, difference
 from vidream.render.lock import Lock
+from vidream.render.sinks import as_output_error
 
 _LOCK, _RUN, _STATE, _JOURNAL = "lock", "run.json", "state.pt", "journal.jsonl"
 
@@ -23,17 +24,16 @@ _LOCK, _RUN, _STATE, _JOURNAL = "lock", "run.json", "state.pt", "journal.jsonl"
 def open_work(
     target: Path, run: Fingerprint, settings: WriteSettings, device: torch.device | str = "cpu"
 ) -> WorkFolder:
-    """Open the work folder of a target: the one that an interrupted run left, or a new one.
+    """Open the work folder of a target: a new one, or that of an interrupted run to be resumed.
 
     Args:
-        target: what is to be made.
+        target: path of the target.
         run: what it depends on.
-        settings: whether to go on, or to begin anew.
-        device: where the tensors of what is gone on from are wanted.
+        settings: of the target.
+        device: of the checkpoint's tensors.
 
     Raises:
-        OutputError: another run is at work there; or there is the work of one that was
-            interrupted, and it is not this one, or nobody said what shall become of it.
+        OutputError: another run uses it, or its interrupted run cannot or shall not be resumed.
     """
     work = WorkFolder(target, keep=settings.keep_work)
     try:
@@ -45,17 +45,12 @@ def open_work(
 
 
 class WorkFolder:
-    """A locked folder beside the target. A context manager.
+    """A locked folder next to the target. A context manager.
 
-    On leaving it is removed if the target is there, or if there is nothing in it that is worth
-    going on from.
-
-    Args:
-        target: what is to be made.
-        keep: whether it stays where it is even then.
+    On leaving it is removed, unless ``keep``, if the target is complete or nothing can be resumed.
 
     Raises:
-        OutputError: it cannot be made, or another run is at work there.
+        OutputError: it cannot be made, or another run uses it.
     """
 
     def __init__(self, target: Path, *, keep: bool = False) -> None:
@@ -88,102 +83,74 @@ class WorkFolder:
         self.close()
 
     def close(self) -> None:
-        """Unlock it, and remove it unless it is still of use."""
-        if self.done and not self._keep:
-            self.checkpoint = Checkpoint()
-        if not self.checkpoint.frames and not self._keep:
+        """Unlock the folder, and remove it unless it is still of use."""
+        if not self._keep and (self.done or not self.checkpoint.frames):
             shutil.rmtree(self.path, ignore_errors=True)
         if self._made_folder:
-            with contextlib.suppress(OSError):  # not empty: there is something in it
+            with contextlib.suppress(OSError):  # it is not empty
                 self.target.parent.rmdir()
         self._lock.release()
 
     def prepare(self, run: Fingerprint, settings: WriteSettings, device: Any) -> None:
-        """Load what there is, or empty the folder.
-
-        Raises:
-            OutputError: there is the work of a run that was interrupted, and it is not this one,
-                or nobody said what shall become of it.
-        """
+        """Load the checkpoint of an interrupted run, or empty the folder; see :func:`open_work`."""
         before = self._read_run()
         if before is not None and (settings.resume or not settings.overwrite):
             self.checkpoint = load(self.path / _STATE, device)
-        if before is not None and settings.resume:
+            if not settings.resume:
+                raise OutputError(
+                    f"{self.path} holds {self.checkpoint.frames} frames of an interrupted run: "
+                    "set `resume` to go on, or `overwrite` to begin anew"
+                )
             if changed := difference(before, run):
                 raise OutputError(
                     f"{self.target} was begun otherwise: {changed}; go on as it was begun, or "
                     f"remove {self.path} to begin anew"
                 )
             return
-        if before is not None and not settings.overwrite:
-            raise OutputError(
-                f"{self.path} holds {self.checkpoint.frames} frames of an interrupted run: set "
-                "`resume` to go on, or `overwrite` to begin anew"
-            )
-        self.checkpoint = Checkpoint()
-        try:
-            self._empty()
+        with as_output_error(self.path):
+            for path in self.path.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != _LOCK:
+                    path.unlink()
             atomic_write(self.path / _RUN, lambda draft: draft.write_text(json.dumps(run)))
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
     def _read_run(self) -> Fingerprint | None:
-        """Give what an interrupted run depends on; None if there is nothing to go on from."""
-        if not (self.path / _STATE).exists():
-            return None
-        try:
-            found: Fingerprint = json.loads((self.path / _RUN).read_text())
-        except (OSError, ValueError):
-            return None
-        return found
-
-    def _empty(self) -> None:
-        for path in self.path.iterdir():
-            if path.name == _LOCK:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        """Return what an interrupted run depends on; None if there is none to be resumed."""
+        with contextlib.suppress(OSError, ValueError):
+            if (self.path / _STATE).exists():
+                found: Fingerprint = json.loads((self.path / _RUN).read_text())
+                return found
+        return None
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keep what the next frame depends on.
-
-        Raises:
-            OSError: it cannot be written; what was kept before is there still.
-        """
+        """Save a checkpoint; raises OSError, and leaves the one before."""
         save(checkpoint, self.path / _STATE)
         self.checkpoint = checkpoint.position
 
     def kept(self) -> list[str]:
-        """Return, in phrases, what there is to go on from."""
-        if not self.checkpoint.frames:
-            return []
-        return [f"{self.checkpoint.frames} frames are kept: go on with `resume`"]
+        """Return, in phrases, what can be resumed."""
+        frames = self.checkpoint.frames
+        return [f"{frames} frames are kept: go on with `resume`"] if frames else []
 
     def journal(self) -> list[dict[str, Any]]:
-        """Give what was noted, in its order; a line that a crash left half written is dropped."""
-        noted = []
+        """Return the entries of the journal, without a line that a crash left half written."""
+        entries = []
         with contextlib.suppress(OSError, ValueError):
             for line in (self.path / _JOURNAL).read_text().splitlines():
-                noted.append(json.loads(line))
-        return noted
+                entries.append(json.loads(line))
+        return entries
 
     def note(self, entries: list[dict[str, Any]]) -> None:
-        """Note what is finished, for good.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Append entries to the journal, durably; raises OSError."""
         if not entries:
             return
         path = self.path / _JOURNAL
         before = path.read_bytes() if path.exists() else b""
-        lines = "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()
         if before and not before.endswith(b"\n"):  # a crash in the middle of a line
             before = before[: before.rfind(b"\n") + 1]
             atomic_write(path, lambda draft: draft.write_bytes(before))
         with path.open("ab") as file:
-            file.write(lines)
+            file.write("".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
         sync(path)
         sync(self.path)
