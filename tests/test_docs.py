@@ -47,12 +47,15 @@ def test_the_page_of_presets_says_what_each_one_shows():
 
 
 def test_the_readmes_python_runs(clip, tmp_path, monkeypatch, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     (tmp_path / "clip.mp4").write_bytes(Path(clip).read_bytes())
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    names = {}
+    for code in blocks:  # each goes on from the one before
+        exec(compile(code, "README.md", "exec"), names)
     assert (tmp_path / "dream.mp4").exists()
     assert "(96, 128, 3)" in capsys.readouterr().out
+    assert names["shown"][0].shape == (96, 128, 3)
 
 
 def commands(page: Path) -> list[str]:
