@@ -118,7 +118,7 @@ def test_memory_and_reports_of_downloads_are_those_of_the_resources(monkeypatch)
     budget = MemoryBudget(None, torch.device("cpu"), 2**40)
     effect = load_effect(SHALLOW, Resources(Ears(), budget))
     assert told == [(1, 2)]
-    assert effect.dreamer._planner.budget is budget
+    assert effect.dreamer._planner._budget is budget
 
 
 # --- the dreamer

@@ -110,7 +110,7 @@ class Dreamer:
     def cells(self, image: Tensor, view: View | None = None) -> Tensor:
         """Return the strength of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
 
-        By default without jitter. Cells beyond the image are left out.
+        By default without jitter.
         """
         view = view or view_at_rest(self.settings)
         cells = self._evaluate(image, view).cells
@@ -188,10 +188,7 @@ class Dreamer:
     def ascend(
         self, image: Tensor, views: Sequence[View], content_reference: Tensor | None = None
     ) -> Tensor:
-        """Take one step for each view, at the image's own size; otherwise as :meth:`dream`.
-
-        The content to keep is by default that of the image.
-        """
+        """Take one step for each view, at the image's own size; otherwise as :meth:`dream`."""
         start, _ = self._start(image)
         reference = start if content_reference is None else content_reference.to(start)
         return self._ascend(start, views, reference)[0]

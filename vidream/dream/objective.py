@@ -69,21 +69,13 @@ class Guide:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A weighted sum over layers, to be maximized.
+    """A weighted sum over layers, to be maximized; losses are subtracted."""
 
-    Args:
-        terms: layers or channels to maximize, by the network's own names.
-        measures: of each term; :func:`energy` by default.
-        style_losses: subtracted.
-        content: layers whose content loss is subtracted, where there is a reference.
-        total_variation: weight of the image's total variation, which is subtracted.
-    """
-
-    terms: tuple[LayerTerm, ...]
-    measures: tuple[Measure, ...] = ()
+    terms: tuple[LayerTerm, ...]  # layers or channels to maximize, by the network's own names
+    measures: tuple[Measure, ...] = ()  # of each term; energy by default
     style_losses: tuple[StyleLoss, ...] = ()
-    content: tuple[LayerTerm, ...] = ()
-    total_variation: float = 0.0
+    content: tuple[LayerTerm, ...] = ()  # layers of the content loss
+    total_variation: float = 0.0  # weight of the image's total variation
 
     def __post_init__(self) -> None:
         """Fill in the measures."""

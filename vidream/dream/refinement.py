@@ -1,10 +1,9 @@
 """Refinement of propagated dreams: as strong as from scratch, at a fraction of the steps.
 
-Every step is scaled from place to place by how far the dream there is from the level of a
-from-scratch dream (:mod:`vidream.dream.strength`): where it is reached nothing moves, so a still
-shot converges, and nothing burns in. A propagated dream loses so little from one frame to the next
-that each frame refines only a part of itself, in turn. Where the dream is farthest from its level,
-as in new regions or where motion is too fast to be followed, windows get further steps.
+Every step is scaled locally by how far the dream is from the level of a from-scratch dream
+(:mod:`vidream.dream.strength`): at the level nothing moves, so a still shot converges, and nothing
+burns in. Each frame refines only a part of itself, in turn. Where the dream is farthest from its
+level, as in new regions, windows get further steps.
 """
 
 from __future__ import annotations

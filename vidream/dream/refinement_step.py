@@ -41,8 +41,8 @@ class RefinementStep:
         Args:
             image: ``[B, 3, H, W]``.
             octave: size to take the step at.
-            level: to reach at this octave, one or ``[B, 1, H, W]``.
-            new: how new each pixel is, ``[B, 1, H, W]``: there the step may be longer.
+            level: to reach, one or ``[B, 1, H, W]``.
+            new: 0 to 1, ``[B, 1, H, W]``: new regions take longer steps.
             hold: step of regions above their level.
 
         Returns:

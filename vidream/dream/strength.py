@@ -1,8 +1,8 @@
 """Local strength of a dream, and how far it has to grow.
 
-Dreams from scratch are about equally strong everywhere: the local energy of the layer varies by 10
-to 25 %, while that of the sources varies twofold and is hardly correlated with it. So one number
-for each octave, the *level* of a from-scratch dream, is the target for all regions of later frames.
+The local energy of dreams from scratch varies by 10 to 25 %, that of their sources twofold and
+hardly correlated. So one number for each octave, the *level* of a from-scratch dream, is the target
+for all regions of later frames.
 """
 
 from __future__ import annotations

@@ -87,10 +87,7 @@ class Scene:
 
 
 def adain(content: Tensor, style: Statistics, measured: Statistics | None = None) -> Tensor:
-    """Adaptive instance normalization: ``σ(s) · (c − μ(c)) / σ(c) + μ(s)``.
-
-    ``measured`` are the content's statistics, by default its own, as published.
-    """
+    """Return ``σ(s) · (c − μ(c)) / σ(c) + μ(s)``, with μ(c) and σ(c) as ``measured`` if given."""
     own = measured or Statistics.of(content)
     return (content - own.mean) / own.deviation * style.deviation + style.mean
 

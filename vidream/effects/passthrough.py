@@ -1,4 +1,4 @@
-"""The smallest effect, and the example for one's own: frames pass through unchanged."""
+"""The smallest effect, an example for one's own: frames pass through unchanged."""
 
 from __future__ import annotations
 
