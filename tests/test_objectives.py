@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidream.core.settings import LayerTerm
-from vidream.dream import objective as objectives
-from vidream.dream.objective import Guide, Objective, energy, features, mean
+from vidream.dream.objective import Guide, GuidePolicy, Objective, energy, features, mean
 
 sides = st.integers(1, 6)
 
@@ -47,16 +46,14 @@ def test_a_guide_multiplies_with_the_best_match(channels, height, width, wide, s
     assert np.allclose(Guide.of(g)(a).numpy(), matched(a.numpy(), g.numpy()), atol=1e-5)
 
 
-def test_many_cells_are_matched_in_parts(monkeypatch):
-    a, guide = drawn(2, 5, 7, 9), Guide.of(drawn(1, 5, 4, 4, seed=1))
-    at_once = guide(a)
-    monkeypatch.setattr(objectives, "_MATCH_BATCH", 10)
-    assert torch.equal(guide(a), at_once)
+def test_many_cells_are_matched_in_parts():
+    a, g = drawn(2, 5, 7, 9), drawn(1, 5, 4, 4, seed=1)
+    assert torch.equal(Guide.of(g, GuidePolicy(batch=10))(a), Guide.of(g)(a))
 
 
-def test_a_large_guide_is_thinned_out(monkeypatch):
-    monkeypatch.setattr(objectives, "_GUIDE_CELLS", 10)
-    assert Guide.of(drawn(1, 5, 6, 8)).features.shape == (5, 10)
+def test_a_large_guide_is_thinned_out():
+    guide = Guide.of(drawn(1, 5, 6, 8), GuidePolicy(max_cells=10))
+    assert guide.features.shape == (5, 10)
 
 
 @pytest.mark.parametrize("measure", [energy, mean, Guide.of(drawn(1, 6, 3, 4, seed=5))])
@@ -109,5 +106,5 @@ def test_what_has_no_grid_is_one_cell():
 
 def test_a_channel_of_a_layer():
     a = drawn(1, 4, 2, 3)
-    assert torch.equal(features({"a": a}, LayerTerm("a", channel=2)), a[:, 2:3])
-    assert features({"a": a[:, :, 0, 0]}, LayerTerm("a")).shape == (1, 4, 1, 1)
+    assert torch.equal(features(a, 2), a[:, 2:3])
+    assert features(a[:, :, 0, 0], None).shape == (1, 4, 1, 1)

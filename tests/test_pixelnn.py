@@ -26,7 +26,7 @@ from vidream.core.memory import MemoryBudget
 from vidream.effects.examples import CELL, as_keys, as_query, find_pictures, scaled
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import FeatureGrid, Search, block_means, match
-from vidream.effects.pixelnn import LAYERS, PixelNN
+from vidream.effects.pixelnn import LAYERS, PixelNN, PixelNNPolicy
 from vidream.effects.registry import load_effect
 from vidream.media.places import parse_source
 from vidream.networks.network import load_network
@@ -265,7 +265,7 @@ def test_every_pixel_is_a_pixel_of_an_example(effect, folder, tmp_path):
 
 def test_memory_changes_nothing_as_long_as_it_is_enough(effect, monkeypatch):
     expected = plain(effect(), frame())
-    monkeypatch.setattr("vidream.effects.pixelnn._MAX_SEARCH_BYTES", 2**14)
+    monkeypatch.setattr("vidream.effects.pixelnn._POLICY", PixelNNPolicy(max_search_bytes=2**14))
     assert torch.equal(plain(effect(budget=2**27), frame()), expected)
 
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from vidream import Dreamer
 from vidream.core.effect import InitImage
 from vidream.core.images import to_tensor
-from vidream.dream.refinement import SCRATCH_SHARE, Refiner
+from vidream.dream.refinement import Refiner
+from vidream.dream.refinement_policy import REFINEMENT_POLICY
 from vidream.dream.residual import ResidualStatistics
 from vidream.dream.strength import level
-from vidream.dream.target_strength import MAX_BOOST, MAX_HOLD, Measurement, TargetStrength
+from vidream.dream.target_strength import CONTROL_POLICY, Measurement, TargetStrength
 from vidream.dream.views import draw_views
 
 SIZE = (128, 160)
@@ -236,8 +237,9 @@ def test_a_frame_that_is_new_everywhere_is_dreamed_as_a_whole(dreamer, refiner, 
     watched = Refiner(Watched(dreamer.settings, network=dreamer.network))
     refine(watched, image, new(SIZE, 1), levels, frame=1)
     assert set(dreamer.octave_sizes(SIZE)) <= set(sizes)
-    # New everywhere, and propagated nowhere.
-    steps = round(2 * SCRATCH_SHARE * dreamer.settings.steps)
+    steps = round(
+        2 * REFINEMENT_POLICY.scratch_share * dreamer.settings.steps
+    )  # new everywhere, and carried nowhere
     assert sizes.count(dreamer.octave_sizes(SIZE)[0]) == steps
 
 
@@ -337,7 +339,7 @@ def test_a_deficit_is_made_up_for_within_bounds(wanted, share):
     assert boosts == sorted(boosts)
     assert boosts[0] < boosts[1]
     assert 1 < boosts[-2] <= boosts[-1] < boosts[-2] + 1e-6  # it has come to its bound
-    assert boosts[-1] <= MAX_BOOST
+    assert boosts[-1] <= CONTROL_POLICY.max_boost
     for _ in range(100):
         target = target.after(measured(wanted / share))
     assert target.boost == pytest.approx(1)
@@ -441,7 +443,7 @@ def test_a_loss_of_energy_is_made_up_for_by_holding(mean, parts):
     target = TargetStrength((1.0,), mean=mean)
     for turn in range(40):
         target = target.after(measured(1.0, 0.5 * mean, turn % parts, parts))
-    assert target.hold == MAX_HOLD
+    assert target.hold == CONTROL_POLICY.max_hold
     assert len(target.part_means) == parts
     for turn in range(40):
         target = target.after(measured(1.0, 2 * mean, turn % parts, parts))

@@ -10,16 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidream.dream.strength import (
-    DIAMETER,
-    MAX_STEPS,
-    STEPS_PER_EFOLD,
-    deficit,
-    level,
-    local_level,
-    step_gain,
-)
+from vidream.dream.strength import STRENGTH_POLICY, deficit, level, local_level, step_gain
 
+DIAMETER, MOST = STRENGTH_POLICY.diameter, STRENGTH_POLICY.max_steps
 grids = st.integers(1, 24)
 values = st.floats(1e-6, 1e4)
 SIZE = (10 * DIAMETER, 15 * DIAMETER)  # so large that each cell of a small grid stands for itself
@@ -120,17 +113,17 @@ def test_the_weaker_the_region_the_more_is_done(target, shares):
         for share in sorted(shares)
     ]
     assert all(weak >= strong - 1e-5 for weak, strong in pairwise(gains))
-    assert all(0 <= g <= MAX_STEPS for g in gains)
+    assert all(0 <= g <= MOST for g in gains)
 
 
 def test_the_gain_follows_from_how_many_efolds_are_missing():
-    few = 0.5 * MAX_STEPS / STEPS_PER_EFOLD  # half of the way to the ceiling
+    few = 0.5 * MOST / STRENGTH_POLICY.steps_per_efold  # half of the way to the ceiling
     cells = grid(5, 6, math.exp(-few))
-    assert torch.allclose(step_gain(cells, 1.0, (80, 96)), torch.tensor(0.5 * MAX_STEPS), atol=1e-4)
+    assert torch.allclose(step_gain(cells, 1.0, (80, 96)), torch.tensor(0.5 * MOST), atol=1e-4)
 
 
 def test_no_more_than_the_most_is_done():
-    assert torch.allclose(step_gain(grid(5, 6, 1e-9), 1.0, (80, 96)), torch.tensor(MAX_STEPS))
+    assert torch.allclose(step_gain(grid(5, 6, 1e-9), 1.0, (80, 96)), torch.tensor(MOST))
 
 
 def test_regions_that_hold_no_energy_at_all_are_no_trouble():
@@ -138,7 +131,7 @@ def test_regions_that_hold_no_energy_at_all_are_no_trouble():
     cells[..., :5, :] = 0
     gained = step_gain(cells, 1.0, SIZE)
     assert gained.isfinite().all()
-    assert gained[..., : SIZE[0] // 4, :].min() == pytest.approx(MAX_STEPS)
+    assert gained[..., : SIZE[0] // 4, :].min() == pytest.approx(MOST)
 
 
 def test_weak_regions_are_found_where_they_are():
@@ -146,7 +139,7 @@ def test_weak_regions_are_found_where_they_are():
     cells[..., 7:, :5] = 0.1
     gained = step_gain(cells, 1.0, SIZE)
     assert gained.shape == (1, 1, *SIZE)
-    assert gained[..., 8 * DIAMETER :, : 4 * DIAMETER].min() > 0.9 * MAX_STEPS
+    assert gained[..., 8 * DIAMETER :, : 4 * DIAMETER].min() > 0.9 * MOST
     assert not gained[..., : 5 * DIAMETER, :].any()
     assert not gained[..., 8 * DIAMETER :].any()
 

@@ -19,7 +19,7 @@ from vidream.core import memory
 from vidream.core.errors import DeviceError
 from vidream.core.images import to_tensor
 from vidream.core.memory import MemoryBudget
-from vidream.dream.tile_planner import FRAME_BYTES
+from vidream.dream.tile_planner import TILING_POLICY
 from vidream.dream.tiling import Halo, cut, most_pieces, own_cells, spans
 from vidream.networks import network as network_module
 from vidream.networks.geometry import bytes_per_pixel, find_geometry, grids
@@ -272,7 +272,7 @@ def test_a_dream_in_tiles(dreamer):
 def test_little_memory_makes_tiles_and_says_so(shallow, monkeypatch, caplog):
     monkeypatch.setattr(memory, "held", lambda device: 0)
     needed = bytes_per_pixel(shallow.network)
-    room = int(96 * 640 * (needed * 0.7 + FRAME_BYTES))
+    room = int(96 * 640 * (needed * 0.7 + TILING_POLICY.frame_bytes))
     small = Dreamer(replace(shallow.settings, memory=room), network=shallow.network)
     with caplog.at_level(logging.INFO, "vidream"):
         tiles = tiles_of(small, picture(96, 640))
@@ -285,7 +285,7 @@ def test_little_memory_makes_tiles_and_says_so(shallow, monkeypatch, caplog):
 def test_frames_are_left_room_for(shallow, monkeypatch):
     monkeypatch.setattr(memory, "held", lambda device: 0)
     image, frame = picture(96, 640), (600, 1000)
-    need = bytes_per_pixel(shallow.network) * 96 * 640 + FRAME_BYTES * 600 * 1000
+    need = bytes_per_pixel(shallow.network) * 96 * 640 + TILING_POLICY.frame_bytes * 600 * 1000
     for share, whole in ((1.01, True), (0.99, False)):
         small = Dreamer(
             replace(shallow.settings, memory=int(share * need)), network=shallow.network

@@ -7,13 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidream.dream.windows import MARGIN, feather, strips, windows
+from vidream.dream.windows import WindowLimits, feather, strips, windows
 
-SIZE, SIDE = (240, 320), 112
+SIZE, SIDE, MARGIN = (240, 320), 96, 24
 
 
 def placed(deficit, count, least, size=SIZE):
-    return windows(deficit, size, SIDE, count, least)
+    return windows(deficit, size, WindowLimits(SIDE, MARGIN, count, least))
 
 
 def deficit_at(top, left, bottom, right, size=SIZE, value=1.0):
@@ -32,7 +32,7 @@ def test_a_window_lies_over_a_deficit_with_its_margin_around():
 def test_at_the_images_border_there_is_no_margin():
     (window,) = placed(deficit_at(0, 300, 20, 320), 4, 10)
     assert (window.top, window.left) == (0, 320 - SIDE)
-    weight = feather(window, SIZE, "cpu")
+    weight = feather(window, SIZE, MARGIN, "cpu")
     assert weight[0, 0, 0, -1] == 1
     assert weight[0, 0, -1, 0] < 0.01
 
@@ -62,7 +62,7 @@ def test_windows_are_inside_of_one_size_and_no_more_than_asked(size, seed, most)
     for window in found:
         assert window.size == (min(SIDE, size[0]), min(SIDE, size[1]))
         assert image[window.of].shape[-2:] == window.size
-        weight = feather(window, size, "cpu")
+        weight = feather(window, size, MARGIN, "cpu")
         assert weight.shape[-2:] == window.size
         assert 0 <= weight.min() <= weight.max() <= 1
 
@@ -72,14 +72,14 @@ def test_a_small_image_is_its_own_window(size):
     (window, *_) = placed(torch.ones(1, 1, 5, 5), 9, 1, size)
     assert window.size == (min(size[0], SIDE), min(size[1], SIDE))
     if size[1] <= SIDE:
-        assert feather(window, size, "cpu").min() == 1
+        assert feather(window, size, MARGIN, "cpu").min() == 1
 
 
 def test_enough_windows_cover_everything():
     found = placed(torch.ones(1, 1, 30, 40), 100, 1)
     total = torch.zeros(1, 1, *SIZE)
     for window in found:
-        total[window.of] += feather(window, SIZE, "cpu")
+        total[window.of] += feather(window, SIZE, MARGIN, "cpu")
     assert total.min() > 0
 
 

@@ -14,11 +14,19 @@ from vidream.core.filters import gaussian_blur
 from vidream.core.view_transform import ViewTransform
 from vidream.dream.residual import ResidualStatistics, match_statistics
 
-_RECENTRE = 0.05  # share of a drift of the mean colour that is undone at the next frame
-_SHARPEN = 3.0  # amount of sharpening for each share of sharpness that is lost
-_MOST_SHARPENED = 0.25  # at once: more would draw seams around everything
-_GRAIN = 1.0  # σ in pixels of what is sharpened: about what resampling blurs
-_EDGE = 3.0  # pixels, for each frame to come, of the soft edge of a loop's first frame
+
+@dataclass(frozen=True, slots=True)
+class ZoomPolicy:
+    """Constants of the zoom."""
+
+    recentre: float = 0.05  # share of a drift of the mean colour that is undone at the next frame
+    sharpen: float = 3.0  # amount of sharpening for each share of sharpness that is lost
+    most_sharpened: float = 0.25  # at once: more would draw seams around everything
+    grain: float = 1.0  # σ in pixels of what is sharpened: about what resampling blurs
+    edge: float = 3.0  # pixels, for each frame to come, of the soft edge of a loop's first frame
+
+
+_POLICY = ZoomPolicy()
 
 
 def zoom(
@@ -68,11 +76,11 @@ class Appearance:
     def hold(self, image: Tensor) -> Tensor:
         """Bring an image a little nearer, and sharpen what resampling has blurred."""
         lost = self.sharpness / max(sharpness(image), 1e-6) - 1
-        amount = min(max(_SHARPEN * lost, 0.0), _MOST_SHARPENED)
+        amount = min(max(_POLICY.sharpen * lost, 0.0), _POLICY.most_sharpened)
         if amount:
-            image = image + amount * (image - gaussian_blur(image, _GRAIN))
+            image = image + amount * (image - gaussian_blur(image, _POLICY.grain))
         drift = self.mean - image.mean((-2, -1), keepdim=True)
-        recentred = (image + _RECENTRE * drift).clamp_(0, 1)
+        recentred = (image + _POLICY.recentre * drift).clamp_(0, 1)
         return match_statistics(recentred, self.mean, self.spread)
 
 
@@ -103,5 +111,7 @@ class Loop:
         # In all a smooth ramp.
         done = (1 - count / len(self.transforms) for count in (left + 1, left))
         before, after = (x * x * (3 - 2 * x) for x in done)
-        share = (after - before) / (1 - before) * (depth / (1 + _EDGE * (left - 1))).clamp(0, 1)
+        share = (
+            (after - before) / (1 - before) * (depth / (1 + _POLICY.edge * (left - 1))).clamp(0, 1)
+        )
         return image.lerp(ahead.move(self.first, -1), share.expand_as(image))

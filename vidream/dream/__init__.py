@@ -1,1 +1,1 @@
-"""The dreamer: gradient ascent on an image by octaves, and the refinement of propagated dreams."""
+"""The dreamer: gradient ascent on an image by octaves, and the refinement of carried dreams."""

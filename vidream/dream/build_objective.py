@@ -12,7 +12,16 @@ from vidream.core.errors import InputError, SettingsError, prefix_errors
 from vidream.core.frames import Picture
 from vidream.core.images import resize, to_tensor
 from vidream.core.settings import DreamSettings, LayerTerm, ReadSettings, StyleSettings
-from vidream.dream.objective import Guide, Objective, energy, features, logit, mean
+from vidream.dream.objective import (
+    GUIDE_POLICY,
+    Guide,
+    Measure,
+    Objective,
+    energy,
+    features,
+    logit,
+    mean,
+)
 from vidream.dream.style_images import read_style
 from vidream.dream.style_loss import MOMENTS, STATISTICS, StyleLoss
 from vidream.media.places import is_picture
@@ -21,26 +30,29 @@ from vidream.networks.classes import class_terms
 from vidream.networks.network import Network
 from vidream.networks.spec import NetworkSpec
 
-_GUIDE_SIDE = 512  # pixels of the longer side, so that its parts are as large as what is to grow
+_MEASURES: dict[str, Measure] = {"energy": energy, "mean": mean}
 
 
 def layers_to_load(
     dream: DreamSettings, style: StyleSettings, spec: NetworkSpec
 ) -> tuple[list[str], list[str]]:
-    """Return the layers to load that are maximized, none for the network's own; and all others.
+    """Return the layers to load that grow, none for the network's own; and all others.
 
     Raises:
-        SettingsError: the network has no layers of its own for a style or content.
+        SettingsError: the network has no usual layers for what is asked.
         NetworkError: it does not know a class.
     """
-    others = class_terms(spec, dream.classes)
-    others += _style_layers(style, spec) + _content_layers(dream, spec)
+    grown = [term.layer for term in dream.layers]
+    others = (
+        *class_terms(spec, dream.classes),
+        *_style_layers(style, spec),
+        *_content_layers(dream, spec),
+    )
     also = [term.layer for term in others]
-    return ([term.layer for term in dream.layers], also) if _maximizes(dream) else (also, [])
+    return (grown, also) if _grows(dream) else (also, [])
 
 
-def _maximizes(dream: DreamSettings) -> bool:
-    """Whether layers are maximized, and not only classes, a style or content."""
+def _grows(dream: DreamSettings) -> bool:
     if dream.classes and not dream.layers:
         return False
     return dream.objective != "none" or dream.guide is not None
@@ -54,32 +66,29 @@ def build_objective(dream: DreamSettings, style: StyleSettings, network: Network
         InputError: a picture cannot be read.
         SettingsError: a guide is too small, or nothing is there to grow.
     """
-    layers: tuple[LayerTerm, ...] = ()
-    if _maximizes(dream):
-        layers = _known(dream.layers or network.default_layers, network)
-    elif dream.layers:
-        raise SettingsError(
-            "`layers` say what grows, and `objective` none that nothing does: leave one out"
-        )
+    grown = _grown(dream, network)
     classes = class_terms(network.spec, dream.classes)
     style_losses = _style_losses(style, network)
     content = _known(_content_layers(dream, network.spec), network)
-    if not layers and not classes and not style_losses:
-        raise SettingsError("nothing is there to grow: give `styles`, or another `objective`")
-    measures = (mean if dream.objective == "mean" else energy,) * len(layers)
+    measures = (_MEASURES.get(dream.objective, energy),) * len(grown)
     measures += (logit,) * len(classes)
-    terms = layers + classes
+    if not grown and not classes and not style_losses:
+        raise SettingsError("nothing is there to grow: give `styles`, or another `objective`")
+    terms = (*grown, *classes)
     objective = Objective(terms, measures, style_losses, content, dream.total_variation)
     if dream.guide is None:
         return objective
-    if not is_picture(dream.guide):
+    return guide_objective(objective, _read_guide(dream.guide), dream, network)
+
+
+def _read_guide(guide: str) -> Picture:
+    if not is_picture(guide):
         raise InputError(
-            f"guide: {dream.guide} is no PNG, JPEG or WebP, and only the dream of a video has a "
-            "guide that moves: give a picture"
+            f"guide: {guide} is no PNG, JPEG or WebP, and only the dream of a video has a guide "
+            "that moves: give a picture"
         )
     with prefix_errors("guide"):
-        guide = read_still(dream.guide, ReadSettings(max_side=_GUIDE_SIDE)).image
-    return guide_objective(objective, guide, dream, network)
+        return read_still(guide, ReadSettings(max_side=GUIDE_POLICY.max_side)).image
 
 
 def guide_objective(
@@ -91,18 +100,32 @@ def guide_objective(
         SettingsError: the picture is too small.
     """
     count = len(objective.terms) - len(dream.classes)
-    layers, classes = objective.terms[:count], objective.terms[count:]
-    measures = objective.measures[count:]
-    seen = _features(_scaled(guide, network), layers, network)
+    grown, rest = objective.terms[:count], objective.terms[count:]
+    seen = _features(_scaled(guide, network), grown, network)
     if dream.guide_by == "match":
-        return replace(objective, measures=tuple(map(Guide.of, seen)) + measures)
-    losses = (StyleLoss.to(t, MOMENTS, [a], [1.0]) for t, a in zip(layers, seen, strict=True))
-    style_losses = (*losses, *objective.style_losses)
-    return replace(objective, terms=classes, measures=measures, style_losses=style_losses)
+        measures = tuple(Guide.of(activation) for activation in seen)
+        return replace(objective, measures=measures + objective.measures[count:])
+    losses = (StyleLoss.to(t, MOMENTS, [a], [1.0]) for t, a in zip(grown, seen, strict=True))
+    return replace(
+        objective,
+        terms=rest,
+        measures=objective.measures[count:],
+        style_losses=(*losses, *objective.style_losses),
+    )
+
+
+def _grown(dream: DreamSettings, network: Network) -> tuple[LayerTerm, ...]:
+    if not _grows(dream):
+        if dream.layers:
+            raise SettingsError(
+                "`layers` say what grows, and `objective` none that nothing does: leave one out"
+            )
+        return ()
+    return _known(dream.layers or network.default_layers, network)
 
 
 def _known(terms: Sequence[LayerTerm], network: Network) -> tuple[LayerTerm, ...]:
-    """Return terms by the network's own names, checked."""
+    """Return terms by the network's own names, and checked."""
     known = tuple(replace(term, layer=network.canonical(term.layer)) for term in terms)
     for term in known:
         network.check(term)
@@ -110,26 +133,26 @@ def _known(terms: Sequence[LayerTerm], network: Network) -> tuple[LayerTerm, ...
 
 
 def _features(picture: Tensor, terms: Sequence[LayerTerm], network: Network) -> list[Tensor]:
-    """Return the activations of each term, ``[1, C, h, w]``."""
+    """Return what each term sees in a picture, ``[1, C, h, w]``."""
     with torch.no_grad():
         seen = network.activations(picture.to(network.device))
-    return [features(seen, term) for term in terms]
+    return [features(seen[term.layer], term.channel) for term in terms]
 
 
 def _scaled(guide: Picture, network: Network) -> Tensor:
-    """Return a guide at the size that the network sees, ``[1, 3, H, W]``."""
+    """Return a guide at the size at which it is seen, ``[1, 3, H, W]``."""
     least, size = network.minimum_side, guide.shape[:2]
     if min(size) < least:
         raise SettingsError(
             f"the guide is {size[1]}×{size[0]}: give one of at least {least} pixels each way"
         )
-    scale = min(1.0, _GUIDE_SIDE / max(size))
+    scale = min(1.0, GUIDE_POLICY.max_side / max(size))
     height, width = (max(least, round(side * scale)) for side in size)
     return resize(to_tensor(guide), (height, width))
 
 
 def _style_losses(style: StyleSettings, network: Network) -> tuple[StyleLoss, ...]:
-    """Return the loss of each style layer; weights are relative to their sum."""
+    """Return the loss of each style layer; the weights of the layers count by their share."""
     terms = _known(_style_layers(style, network.spec), network)
     if not terms:
         return ()

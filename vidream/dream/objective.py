@@ -1,6 +1,8 @@
-"""The objective that gradient ascent maximizes: pure functions of a network's activations.
+"""The objective that gradient ascent raises: pure functions of a network's activations.
 
-Its terms are means over a layer's grid of cells, which add up from parts of an image.
+Its terms are means of a map over a layer's grid of cells: they can be read place by place, and
+added up from parts of an image. It may also hold an image to the statistics of pictures
+(:mod:`vidream.dream.style_loss`), or to the content of a reference image.
 """
 
 from __future__ import annotations
@@ -18,49 +20,72 @@ from vidream.dream.style_loss import StyleLoss
 Measure = Callable[[Tensor], Tensor]
 """From activations ``[B, C, h, w]`` to a value for each cell, float32 ``[B, 1, h, w]``."""
 
-_GUIDE_CELLS = 2048  # cells of a guide that are matched with; more are thinned out regularly
-_MATCH_BATCH = 4096  # cells of the dream that are matched at once
+_TINY = 1e-12
 _NO_LOSS = 1e-6  # a style loss that is as good as none
 
 
 def energy(activation: Tensor) -> Tensor:
-    """Return the mean square over the channels: the L2 objective of Mordvintsev et al. 2015."""
+    """Mean square over the channels: the L2 objective of Mordvintsev et al. 2015."""
     # Sums run in float32 whatever the network computes in.
     return activation.float().square().mean(1, keepdim=True)
 
 
 def mean(activation: Tensor) -> Tensor:
-    """Return the mean over the channels: weak features count for more than in :func:`energy`."""
+    """Mean over the channels: many weak features count for more than under :func:`energy`."""
     return activation.float().mean(1, keepdim=True)
 
 
 def logit(activation: Tensor) -> Tensor:
-    """Return the logit of one class; unlike other measures, it may be negative."""
+    """The logit of one class, as it is: of either sign, unlike all other measures."""
     return activation.float()
 
 
 @dataclass(frozen=True, slots=True)
-class Guide:
-    """The dot product of each cell with the cell of a guide that it matches best.
+class GuidePolicy:
+    """Limits of what a guide costs.
 
-    The objective of Google's guided dreams (Mordvintsev et al. 2015), over the number of channels.
+    Args:
+        max_side: pixels of its longer side, so that its parts are as large as what is to grow.
+        max_cells: cells that are matched with; more are thinned out regularly.
+        batch: cells of the dream that are matched at once.
     """
 
-    features: Tensor = field(repr=False)  # of the guide's cells, [C, N]
+    max_side: int = 512
+    max_cells: int = 2048
+    batch: int = 4096
+
+
+GUIDE_POLICY = GuidePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """The dot product of each cell with that cell of a guide that it matches best.
+
+    The objective of Google's guided dreams (Mordvintsev et al. 2015), over the number of channels.
+
+    Args:
+        features: of the guide's cells, ``[C, N]``.
+        policy: constants.
+    """
+
+    features: Tensor = field(repr=False)
+    policy: GuidePolicy = GUIDE_POLICY
 
     @classmethod
-    def of(cls, activation: Tensor) -> Guide:
+    def of(cls, activation: Tensor, policy: GuidePolicy = GUIDE_POLICY) -> Guide:
         """Take the guide's own activations, ``[1, C, h, w]``."""
         features = activation[0].detach().flatten(1)
-        features = features[:, :: -(-features.shape[1] // _GUIDE_CELLS)]
+        features = features[:, :: -(-features.shape[1] // policy.max_cells)]
         # Over their mean length: no guide pulls harder than another.
-        return cls((features / features.norm(dim=0).mean().clamp_min(1e-12)).contiguous())
+        features = features / features.norm(dim=0).mean().clamp_min(_TINY)
+        return cls(features.contiguous(), policy)
 
     def __call__(self, activation: Tensor) -> Tensor:
         """Return the products of ``[B, C, h, w]`` activations with their best matches."""
         batch, channels, height, width = activation.shape
         cells = activation.detach().permute(0, 2, 3, 1).reshape(-1, channels)
-        parts = torch.split(cells, _MATCH_BATCH)
+        parts = torch.split(cells, self.policy.batch)
         best = torch.cat([(part @ self.features).argmax(1) for part in parts])
         matches = self.features.T[best].view(batch, height, width, channels)
         # The choice of the match is a constant: its gradient is 0 but where it changes.
@@ -69,13 +94,21 @@ class Guide:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A weighted sum over layers, to be maximized; losses are subtracted."""
+    """A weighted sum over layers, to be raised.
 
-    terms: tuple[LayerTerm, ...]  # layers or channels to maximize, by the network's own names
-    measures: tuple[Measure, ...] = ()  # of each term; energy by default
+    Args:
+        terms: layers, or single channels of layers, by the network's own names, and their weights.
+        measures: of each term; :func:`energy` by default.
+        style_losses: statistics of layers that are to become those of pictures.
+        content: layers whose activations are to stay those of a content reference, and weights.
+        total_variation: weight of the image's total variation, which is to be low.
+    """
+
+    terms: tuple[LayerTerm, ...]
+    measures: tuple[Measure, ...] = ()
     style_losses: tuple[StyleLoss, ...] = ()
-    content: tuple[LayerTerm, ...] = ()  # layers of the content loss
-    total_variation: float = 0.0  # weight of the image's total variation
+    content: tuple[LayerTerm, ...] = ()
+    total_variation: float = 0.0
 
     def __post_init__(self) -> None:
         """Fill in the measures."""
@@ -94,22 +127,27 @@ class Objective:
     ) -> tuple[Tensor, ...]:
         """Return the map of each term and then, with a reference, the content loss of each layer.
 
-        ``[B, 1, h, w]`` each, unweighted, from activations ``[B, C, h, w]`` or ``[B, C]``.
+        From activations ``[B, C, h, w]``, or ``[B, C]`` for one cell; ``[B, 1, h, w]`` each,
+        unweighted.
         """
-        pairs = zip(self.terms, self.measures, strict=True)
-        maps = tuple(measure(features(activations, term)) for term, measure in pairs)
+        grown = tuple(
+            measure(features(activations[term.layer], term.channel))
+            for term, measure in zip(self.terms, self.measures, strict=True)
+        )
         if content_reference is None:
-            return maps
+            return grown
         changes = (
-            features(activations, term).float() - features(content_reference, term).float()
+            features(activations[term.layer], term.channel).float()
+            - features(content_reference[term.layer], term.channel).float()
             for term in self.content
         )
-        return maps + tuple(energy(change) for change in changes)  # as in Gatys et al. 2016
+        # The content loss of Gatys et al. 2016.
+        return grown + tuple(energy(change) for change in changes)
 
     def value(self, maps: Sequence[Tensor], cells: Mapping[str, int] | None = None) -> Tensor:
         """Return the weighted sum of the means of :meth:`maps`, a scalar over all images.
 
-        ``cells`` has the number of cells of each layer in all, where the maps are only parts.
+        Where the maps are only parts, ``cells`` says how many cells each layer has in all.
         """
         total = torch.zeros((), device=maps[0].device if maps else None)
         weights = [*(t.weight for t in self.terms), *(-t.weight for t in self.content)]
@@ -120,13 +158,16 @@ class Objective:
         return total
 
     def style_sums(self, activations: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Return the sums that :meth:`style_value` takes; those of parts add up."""
-        return tuple(loss.sums(features(activations, loss.term)) for loss in self.style_losses)
+        """Return what :meth:`style_value` needs of an image; sums of parts add up to its own."""
+        return tuple(
+            loss.sums(features(activations[loss.term.layer], loss.term.channel))
+            for loss in self.style_losses
+        )
 
     def style_value(self, sums: Sequence[Tensor], cells: Mapping[str, int]) -> Tensor:
         """Return minus the weighted style losses, ``[B]``, from whole images' :meth:`style_sums`.
 
-        ``cells`` has the number of cells of each layer.
+        ``cells`` says how many cells each layer has.
         """
         total = torch.zeros(len(sums[0]) if sums else 1, device=sums[0].device if sums else None)
         for loss, found in zip(self.style_losses, sums, strict=True):
@@ -136,8 +177,9 @@ class Objective:
     def local_strength(self, maps: Sequence[Tensor], style: Tensor | None = None) -> Tensor:
         """Return the strength of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
 
-        Its mean is about the :meth:`value` of the terms. Logits count by their softplus: strength
-        is never negative. Without terms it is one over the style loss, ``[B, 1, 1, 1]``.
+        Its mean is the :meth:`value` of the terms, up to cells that grids do not share evenly.
+        Of logits, which have either sign, the softplus counts: strength is never negative. Without
+        terms it is one over the style loss, ``[B, 1, 1, 1]``.
         """
         if not self.terms and style is not None:
             return 1 / (_NO_LOSS - style).view(-1, 1, 1, 1)
@@ -152,7 +194,8 @@ class Objective:
     def strength(self, activations: Mapping[str, Tensor]) -> Tensor:
         """Return the strength of a whole image, a scalar to be compared by its ratio.
 
-        The :meth:`value` of the terms; of logits, or without terms, the mean local strength.
+        The :meth:`value` of the terms alone; of logits, or without terms, the mean of
+        :meth:`local_strength`.
         """
         maps = self.maps(activations)
         if self.terms and logit not in self.measures:
@@ -162,9 +205,8 @@ class Objective:
         return self.local_strength(maps, style).mean()
 
 
-def features(activations: Mapping[str, Tensor], term: LayerTerm) -> Tensor:
-    """Return the activations of a term, ``[B, C, h, w]``: of all channels, or one."""
-    activation = activations[term.layer]
+def features(activation: Tensor, channel: int | None) -> Tensor:
+    """Return what a term sees of a layer, ``[B, C, h, w]``: all channels, or one."""
     if activation.ndim == 2:
         activation = activation[..., None, None]
-    return activation if term.channel is None else activation[:, term.channel, None]
+    return activation if channel is None else activation[:, channel, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -12,12 +12,10 @@ from vidream.core.images import Size, resize
 from vidream.dream.ascent import normalize, normalize_locally
 from vidream.dream.dreamer import Dreamer
 from vidream.dream.precondition import precondition
-from vidream.dream.strength import MAX_STEPS, step_gain
+from vidream.dream.refinement_policy import RefinementPolicy
+from vidream.dream.strength import step_gain
 from vidream.dream.views import View
-
-_LONGER_STEPS = 2.0  # added to the maximum in new regions, which nothing tracks yet
-_DIAMETER = 48  # pixels over which the size of the gradient is averaged
-_FLOOR = 0.05  # share of its mean size that it is divided by at least
+from vidream.dream.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,11 @@ class RefinementStep:
     dreamer: Dreamer
     source: Tensor  # the frame, or windows of it, of the shape of the images: content reference
     next_view: Callable[[], View]
+    policy: RefinementPolicy
+
+    def within(self, window: Window) -> RefinementStep:
+        """Return the same within a window of the frame."""
+        return replace(self, source=self.source[window.of])
 
     def __call__(
         self,
@@ -41,27 +44,32 @@ class RefinementStep:
         Args:
             image: ``[B, 3, H, W]``.
             octave: size to take the step at.
-            level: to reach, one or ``[B, 1, H, W]``.
-            new: 0 to 1, ``[B, 1, H, W]``: new regions take longer steps.
+            level: to reach at this octave, one or ``[B, 1, H, W]``.
+            new: how new each pixel is, ``[B, 1, H, W]``: there the step may be longer.
             hold: step of regions above their level.
 
         Returns:
             The images, and the strength of each cell before the step, ``[B, 1, h, w]``.
         """
-        settings, objective = self.dreamer.settings, self.dreamer.objective_function
+        settings, policy = self.dreamer.settings, self.policy
+        objective = self.dreamer.objective_function
         view = self.next_view()
         reference = resize(self.source, octave) if objective.content else None
         found = self.dreamer.compute_gradient(resize(image, octave), reference, view)
         direction = precondition(found.gradient, settings)
         if objective.terms:
-            direction = normalize_locally(direction, settings.normalize, _DIAMETER, _FLOOR)
+            direction = normalize_locally(
+                direction, settings.normalize, policy.normalize_diameter, policy.normalize_floor
+            )
         else:
             # The gradient of a statistic of all of a frame is large in places and small in others.
             direction = normalize(direction, settings.normalize)
-        longest = MAX_STEPS + (0 if new is None else _LONGER_STEPS)
-        gain = view.locate(step_gain(found.cells, level, view.size(octave), hold, longest))
+        most = policy.strength.max_steps
+        longest = most + (0 if new is None else policy.longer_steps)
+        strength = replace(policy.strength, max_steps=longest)
+        gain = view.locate(step_gain(found.cells, level, view.size(octave), hold, strength))
         if new is not None:
-            gain = gain.minimum(MAX_STEPS + _LONGER_STEPS * new)
+            gain = gain.minimum(most + policy.longer_steps * new)
         # Geometric mean of the first and the last step of a dream from scratch.
         step_size = settings.step_size * math.sqrt(settings.anneal)
         detail = resize(step_size * (gain * direction), (image.shape[-2], image.shape[-1]))

@@ -1,7 +1,7 @@
 """Statistics of a residual, dream − source, held over time.
 
-Refinement adds contrast that the network does not see, which would accumulate; and less colour than
-the many steps of a first dream, which would fade.
+Steps add what the network does not see, which would accumulate as contrast; and the few steps of
+a propagated dream add less colour than the many of its first, so that it would pale.
 """
 
 from __future__ import annotations
@@ -9,11 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-
-# Factors by which a residual may change in one frame.
-_LIGHT = (0.97, 1.005)  # slow on the way up: the dreamer adds its own
-_COLOUR = (1 / 1.02, 1.02)
-_TOLERANCE = 0.002  # around 1, within which nothing changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +21,29 @@ class ResidualStatistics:
     @classmethod
     def of(cls, residual: Tensor) -> ResidualStatistics:
         """Measure a residual, ``[1, 3, H, W]`` in [-1, 1]."""
-        return cls(*(float(part.abs().mean()) for part in _parts(residual)))
+        light, colour = _parts(residual)
+        return cls(*(float(part.abs().mean()) for part in (light, colour)))
 
 
-def match_statistics(image: Tensor, source: Tensor, target: ResidualStatistics) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class ResidualPolicy:
+    """Factors by which a residual may change in one frame."""
+
+    min_light: float = 0.97
+    max_light: float = 1.005  # slow: the dreamer adds its own
+    max_colour: float = 1.02  # and its inverse
+    tolerance: float = 0.002  # around 1, within which nothing changes
+
+
+RESIDUAL_POLICY = ResidualPolicy()
+
+
+def match_statistics(
+    image: Tensor,
+    source: Tensor,
+    target: ResidualStatistics,
+    policy: ResidualPolicy = RESIDUAL_POLICY,
+) -> Tensor:
     """Bring the statistics of the residual of ``[1, 3, H, W]`` nearer to a target.
 
     Brightness approaches that of the target; colour its proportion to brightness. Returns the
@@ -39,10 +53,10 @@ def match_statistics(image: Tensor, source: Tensor, target: ResidualStatistics) 
     found = ResidualStatistics.of(residual)
     if not (found.light and found.colour and target.light and target.colour):
         return image
-    light = min(max(target.light / found.light, _LIGHT[0]), _LIGHT[1])
+    light = min(max(target.light / found.light, policy.min_light), policy.max_light)
     wanted = found.light * target.colour / target.light
-    colour = min(max(wanted / found.colour, _COLOUR[0]), _COLOUR[1])
-    if max(abs(light - 1), abs(colour - 1)) < _TOLERANCE:
+    colour = min(max(wanted / found.colour, 1 / policy.max_colour), policy.max_colour)
+    if max(abs(light - 1), abs(colour - 1)) < policy.tolerance:
         return image
     grey, rest = _parts(residual)
     return (source + light * (grey + colour * rest)).clamp_(0, 1)

@@ -1,11 +1,14 @@
 """Local strength of a dream, and how far it has to grow.
 
-The local energy of dreams from scratch varies by 10 to 25 %, that of their sources twofold and
-hardly correlated. So one number for each octave, the *level* of a from-scratch dream, is the target
-for all regions of later frames.
+Dreams from scratch are about equally strong everywhere: the local energy of the layer differs
+between frames and regions by 10 to 25 %, while that of the sources differs twofold and is hardly
+correlated with it. So one number for each octave, the *level* of a from-scratch dream, is the
+target for every region of every later frame.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,24 +16,34 @@ from torch import Tensor
 
 from vidream.core.images import Size, resize
 
-DIAMETER = 48  # pixels over which energy is averaged: an eye of a creature
-STEPS_PER_EFOLD = 3.0  # steps at once for each e-fold under the level
-MAX_STEPS = 1.0  # at once; longer ones move tracked regions more than they refine them
 _TINY = 1e-12
 
 
-def local_level(cells: Tensor, size: Size) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class StrengthPolicy:
+    """Constants of local strength."""
+
+    diameter: int = 48  # pixels over which energy is averaged: an eye of a creature
+    steps_per_efold: float = 3.0  # steps at once for each e-fold under the level
+    max_steps: float = 1.0  # longer ones move tracked regions more than they refine them
+
+
+STRENGTH_POLICY = StrengthPolicy()
+
+
+def local_level(cells: Tensor, size: Size, policy: StrengthPolicy = STRENGTH_POLICY) -> Tensor:
     """Average energy ``[B, 1, h, w]``, of an image of ``size`` pixels, over the diameter."""
     for dim in (-2, -1):
         count = cells.shape[dim]
-        radius = min(round(DIAMETER * count / size[dim] / 2), (count - 1) // 2)
-        cells = _averaged(cells, radius, dim)
+        radius = min(round(policy.diameter * count / size[dim] / 2), (count - 1) // 2)
+        if radius:
+            cells = _averaged(cells, radius, dim)
     return cells
 
 
-def level(cells: Tensor, size: Size) -> float:
+def level(cells: Tensor, size: Size, policy: StrengthPolicy = STRENGTH_POLICY) -> float:
     """Return the geometric mean of the local energy of an image."""
-    return float(local_level(cells, size).clamp_min(_TINY).log().mean().exp())
+    return float(local_level(cells, size, policy).clamp_min(_TINY).log().mean().exp())
 
 
 def step_gain(
@@ -38,7 +51,7 @@ def step_gain(
     target: float | Tensor,
     size: Size,
     hold: float = 0.0,
-    max_steps: float = MAX_STEPS,
+    policy: StrengthPolicy = STRENGTH_POLICY,
 ) -> Tensor:
     """Return the step of each pixel, ``[B, 1, H, W]``: 0 at the level to ``max_steps``.
 
@@ -47,14 +60,14 @@ def step_gain(
     Args:
         cells: energy, ``[B, 1, h, w]``.
         target: the :func:`level`, one or ``[B, 1, H, W]``.
-        size: of the images.
+        size: of the images, in pixels.
         hold: step where the energy is twice the level or more, falling to 0 at the level.
-        max_steps: the longest step.
+        policy: constants.
     """
     if not isinstance(target, Tensor) and target <= 0:
         return torch.ones(cells.shape[0], 1, *size, device=cells.device)
-    reached = local_level(cells, size).clamp_min(_TINY) / _at_cells(target, cells)
-    steps = (-STEPS_PER_EFOLD * reached.log()).clamp(0, max_steps)
+    reached = local_level(cells, size, policy).clamp_min(_TINY) / _at_cells(target, cells)
+    steps = (-policy.steps_per_efold * reached.log()).clamp(0, policy.max_steps)
     return resize(steps + hold * (reached - 1).clamp(0, 1), size)
 
 
@@ -64,20 +77,20 @@ def deficit(cells: Tensor, target: float | Tensor) -> Tensor:
     Cubed: much in one place counts for more than a little everywhere, which grows by itself.
     """
     for dim in (-2, -1):
-        cells = _averaged(cells, min(1, cells.shape[dim] - 1), dim)
+        if cells.shape[dim] > 1:
+            cells = _averaged(cells, 1, dim)
     return (1 - cells / _at_cells(target, cells)).clamp_min(0) ** 3
 
 
 def _at_cells(target: float | Tensor, cells: Tensor) -> float | Tensor:
-    if isinstance(target, Tensor):
-        return resize(target, (cells.shape[-2], cells.shape[-1]))
-    return target
+    if not isinstance(target, Tensor):
+        return target
+    return resize(target, (cells.shape[-2], cells.shape[-1]))
 
 
 def _averaged(cells: Tensor, radius: int, dim: int) -> Tensor:
     """Average over ``2·radius + 1`` neighbours along one dimension, repeating the border."""
-    if radius < 1:
-        return cells
-    pad = (0, 0, radius, radius) if dim == -2 else (radius, radius, 0, 0)
-    window = (2 * radius + 1, 1) if dim == -2 else (1, 2 * radius + 1)
+    down = dim == -2
+    pad = (0, 0, radius, radius) if down else (radius, radius, 0, 0)
+    window = (2 * radius + 1, 1) if down else (1, 2 * radius + 1)
     return F.avg_pool2d(F.pad(cells, pad, mode="replicate"), window, stride=1)

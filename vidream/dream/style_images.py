@@ -1,4 +1,4 @@
-"""Reads style pictures."""
+"""Pictures that a style is taken from."""
 
 from __future__ import annotations
 

@@ -9,13 +9,20 @@ import torch
 from vidream.core.effect import State
 from vidream.dream.residual import ResidualStatistics
 
-# Constants of the controllers, tuned on the first frames of bigbuckbunny and bikes.
-MAX_BOOST = 1.5
-MAX_HOLD = 0.7
-_BOOST_RATE = 0.25  # share of a change of the boost that the next frame makes
-_BOOST_POWER = 4.0  # of the missing strength
-_MARGIN = 1.1  # of the level that a dream should have before its step at full size
-_HOLD_RATE = 0.25  # share of a loss of mean energy by which the hold grows
+
+@dataclass(frozen=True, slots=True)
+class ControlPolicy:
+    """Constants of the controllers, tuned on the first frames of bigbuckbunny and bikes."""
+
+    boost_rate: float = 0.25  # share of a change of the boost that the next frame makes
+    boost_power: float = 4.0  # of the missing strength
+    margin: float = 1.1  # of the level that a dream should have before its step at full size
+    max_boost: float = 1.5
+    hold_rate: float = 0.25  # share of a loss of mean energy by which the hold grows
+    max_hold: float = 0.7
+
+
+CONTROL_POLICY = ControlPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +37,55 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class TargetStrength:
-    """The strength of a scene's first dream, and the controls that keep the next ones at it."""
+    """The strength of a scene's first dream, and what keeps the next ones at it.
 
-    levels: tuple[float, ...]  # at each octave, from small to large
+    Args:
+        levels: at each octave, from small to large.
+        residual: statistics of its residual.
+        mean: its mean energy at full size.
+        boost: factor on the levels, 1 to 1.5, for what motion and masks take from dreams.
+        hold: step of regions above their level: what stands out, as where a single channel is
+            raised, fades otherwise.
+        part_means: mean energy of each part of the frame when it was last measured.
+    """
+
+    levels: tuple[float, ...]
     residual: ResidualStatistics = field(default_factory=ResidualStatistics)
-    mean: float = 0.0  # energy at full size
-    boost: float = 1.0  # factor on the levels, 1 to 1.5, for what motion and masks take from dreams
-    hold: float = 0.0  # step of regions above their level, which would fade
-    part_means: tuple[float, ...] = ()  # energy of each part when it was last measured
+    mean: float = 0.0
+    boost: float = 1.0
+    hold: float = 0.0
+    part_means: tuple[float, ...] = ()
 
-    def after(self, measured: Measurement) -> TargetStrength:
+    def after(
+        self, measured: Measurement, policy: ControlPolicy = CONTROL_POLICY
+    ) -> TargetStrength:
         """Return the next frame's target, after a measurement."""
         if measured.level <= 0 or self.levels[-1] <= 0:
             return self
+        wanted = policy.margin * self.levels[-1]
         # Proportional to what is missing now: an integral would overshoot.
-        boost = (_MARGIN * self.levels[-1] / measured.level) ** _BOOST_POWER
-        boost = self.boost + _BOOST_RATE * (min(max(boost, 1.0), MAX_BOOST) - self.boost)
+        boost = min(max((wanted / measured.level) ** policy.boost_power, 1.0), policy.max_boost)
+        boost = self.boost + policy.boost_rate * (boost - self.boost)
         if self.mean <= 0:
             return replace(self, boost=boost)
         count = measured.parts
         means = list(self.part_means if len(self.part_means) == count else (self.mean,) * count)
         means[measured.part] = measured.mean
         lost = 1 - sum(means) / (count * self.mean)
-        hold = min(max(self.hold + _HOLD_RATE * lost, 0.0), MAX_HOLD)
+        hold = min(max(self.hold + policy.hold_rate * lost, 0.0), policy.max_hold)
         return replace(self, boost=boost, hold=hold, part_means=tuple(means))
 
     @property
     def state(self) -> State:
         """The same as float64 tensors on the CPU."""
-        residual = self.residual.light, self.residual.colour
-        values = {name: getattr(self, name) for name in self.__slots__} | {"residual": residual}
+        values: dict[str, float | tuple[float, ...]] = {
+            "levels": self.levels,
+            "residual": (self.residual.light, self.residual.colour),
+            "mean": self.mean,
+            "boost": self.boost,
+            "hold": self.hold,
+            "part_means": self.part_means,
+        }
         return {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -18,26 +19,49 @@ from vidream.networks.network import Network
 _log = logging.getLogger(__name__)
 
 
-# For each pixel of a frame besides a step, nearly three dozen float images: source, init image,
-# dream, residuals, keyframes, flow, and what decoder and encoder hold: five at 3840×2160.
-FRAME_BYTES = 12 * 32
-_MIN_STEP = 1 / 8  # of its frame's memory that a step may take at least: less saves nothing
-_AMPLE_BYTES = 24 * 1024  # a pixel, more than any network takes: to ask one costs up to a second
-_MAX_PLANS = 256  # that are kept: crops come in many sizes
+@dataclass(frozen=True, slots=True)
+class TilingPolicy:
+    """Constants of tiling, as measured."""
+
+    # For each pixel of a frame besides a step, nearly three dozen float images: source, init image,
+    # dream, residuals, keyframes, flow, and what decoder and encoder hold: five at 3840×2160.
+    frame_bytes: int = 12 * 32
+    # What a step may take, of what its frame does, even if that is too much: less saves nothing.
+    min_step: float = 1 / 8
+    # For each pixel, more than any network of torchvision takes. To ask one costs up to a second.
+    ample_bytes: int = 24 * 1024
+    max_plans: int = 256  # that are kept: crops come in many sizes
+
+
+TILING_POLICY = TilingPolicy()
 
 
 class TilePlanner:
-    """Cuts images into tiles for some layers of a network, within a budget of memory."""
+    """Cuts images into tiles, as memory allows.
 
-    def __init__(self, network: Network, layers: Sequence[str], budget: MemoryBudget) -> None:
-        self._network, self._layers, self._budget = network, layers, budget
+    Args:
+        network: sees the images.
+        layers: those of its layers that are needed.
+        budget: memory that may be taken; running out of it is noted there.
+        policy: its constants.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layers: Sequence[str],
+        budget: MemoryBudget,
+        policy: TilingPolicy = TILING_POLICY,
+    ) -> None:
+        self._network, self._layers, self._policy = network, layers, policy
+        self.budget = budget
         self._frame_pixels = 0  # of the largest frame
         self._plans: dict[tuple[int, Size], list[Tile] | None] = {}
         self._logged = False
 
     @cached_property
     def geometry(self) -> LayerGeometry | None:
-        """Geometry of the layers; None where each cell sees the whole image."""
+        """Where the layers' cells lie; None for a network that sees the whole image from each."""
         return find_geometry(self._network, self._layers)
 
     @property
@@ -47,21 +71,23 @@ class TilePlanner:
         return self.geometry.strides
 
     def expect(self, size: Size) -> None:
-        """Leave memory for frames of that size."""
+        """Leave memory for frames of that size, whose octaves will be seen."""
         if size[0] * size[1] > self._frame_pixels:
             self._frame_pixels = size[0] * size[1]
             self._plans.clear()
 
     def tiles(self, count: int, size: Size) -> list[Tile] | None:
-        """Return the tiles for ``count`` images of that size; None for whole images."""
-        if (count, size) not in self._plans:
-            if len(self._plans) > _MAX_PLANS:
-                self._plans.clear()
-            self._plans[count, size] = self._plan(count, size)
-        return self._plans[count, size]
+        """Return the tiles to see ``count`` images of that size in; None to see them whole."""
+        key = count, size
+        if key in self._plans:
+            return self._plans[key]
+        if len(self._plans) > self._policy.max_plans:
+            self._plans.clear()
+        plan = self._plans[key] = self._plan(count, size)
+        return plan
 
     def shrink(self, count: int, size: Size, before: Sequence[Tile] | None) -> None:
-        """Halve the pixels at once after running out of memory.
+        """Halve what is seen at once, for memory has run out.
 
         Raises:
             DeviceError: there are no smaller tiles.
@@ -70,9 +96,9 @@ class TilePlanner:
         if device == "cuda":
             torch.cuda.empty_cache()
         seen = _largest(before) if before else size[0] * size[1]
-        self._budget.max_pixels = count * seen // 2
+        self.budget.max_pixels = count * seen // 2
         self._plans.clear()
-        smaller = self._cut(size, seen // 2)
+        smaller = self._cut(self.geometry, size, seen // 2) if self.geometry is not None else []
         if not smaller or _largest(smaller) >= seen:
             raise DeviceError(
                 f"the {device.upper()} has too little memory to dream at {size[1]}×{size[0]}, even "
@@ -85,32 +111,36 @@ class TilePlanner:
         return bytes_per_pixel(self._network)
 
     def _plan(self, count: int, size: Size) -> list[Tile] | None:
-        budget, pixels = self._budget, count * size[0] * size[1]
-        frame = FRAME_BYTES * max(self._frame_pixels, pixels)
-        left = max(budget.bytes - frame, _MIN_STEP * frame)
-        if pixels <= min(budget.max_pixels, left / _AMPLE_BYTES):
+        policy, pixels = self._policy, count * size[0] * size[1]
+        frame = policy.frame_bytes * max(self._frame_pixels, pixels)
+        left = max(self.budget.bytes - frame, policy.min_step * frame)
+        if pixels <= min(self.budget.max_pixels, left / policy.ample_bytes):
             return None
-        fitting = min(budget.max_pixels, left / self._bytes_per_pixel)
-        tiles = [] if pixels <= fitting else self._cut(size, fitting / count)
-        if len(tiles) < 2:
+        fitting = min(self.budget.max_pixels, left / self._bytes_per_pixel)
+        if pixels <= fitting or self.geometry is None:
             return None
-        if not self._logged:
-            self._logged = True
-            note = "as memory allows"
-            fits = count * _largest(tiles) * self._bytes_per_pixel <= budget.bytes - frame
-            if not fits:
-                note = "and still takes more memory than there is: a smaller max_side helps"
-            _log.log(
-                logging.INFO if fits else logging.WARNING, "%s, %s", _described(size, tiles), note
-            )
+        tiles = self._cut(self.geometry, size, fitting / count)
+        if len(tiles) == 1:
+            return None
+        taken = count * _largest(tiles) * self._bytes_per_pixel
+        self._log_once(size, tiles, fits=taken <= self.budget.bytes - frame)
         return tiles
 
-    def _cut(self, size: Size, max_area: float) -> list[Tile]:
-        """Cut into tiles; none where cells see the whole image."""
-        if self.geometry is None:
-            return []
-        stride, before, after = self.geometry.stride, self.geometry.before, self.geometry.after
-        return cut(size, max_area, Halo(stride, before, after, self._network.minimum_side))
+    def _cut(self, geometry: LayerGeometry, size: Size, max_area: float) -> list[Tile]:
+        least = self._network.minimum_side
+        return cut(size, max_area, Halo(geometry.stride, geometry.before, geometry.after, least))
+
+    def _log_once(self, size: Size, tiles: Sequence[Tile], *, fits: bool) -> None:
+        if self._logged:
+            return
+        self._logged = True
+        if fits:
+            _log.info("%s, as memory allows", _described(size, tiles))
+        else:
+            _log.warning(
+                "%s, and still takes more memory than there is to spare: a smaller max_side helps",
+                _described(size, tiles),
+            )
 
 
 def _largest(tiles: Sequence[Tile]) -> int:

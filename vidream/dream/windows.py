@@ -1,4 +1,8 @@
-"""Windows over weak regions: all of one size, so that they are dreamed in batches."""
+"""Windows over weak regions.
+
+All windows of a frame have one size, so that they are dreamed in batches, and networks are set up
+once for it.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,6 @@ from torch import Tensor
 
 from vidream.core.images import Size
 
-MARGIN = 32  # pixels at a window's border, but not the image's, that do not count as covered
-
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -26,30 +28,48 @@ class Window:
 
     @property
     def of(self) -> tuple[EllipsisType, slice, slice]:
-        """Selects it from an image: ``image[window.of]``."""
+        """What selects it from an image: ``image[window.of]``."""
         height, width = self.size
         return ..., slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
-def windows(deficit: Tensor, size: Size, side: int, count: int, min_deficit: float) -> list[Window]:
-    """Place up to ``count`` windows greedily where the deficit, ``[1, 1, h, w]``, is largest.
+@dataclass(frozen=True, slots=True)
+class WindowLimits:
+    """Limits of windows.
 
-    Their sides are ``side`` pixels, where the image is that large. They may overlap by their
-    margins. ``min_deficit`` is summed over a window, in pixels.
+    Args:
+        side: pixels, where the image is that large.
+        margin: pixels at a window's border, but not the image's, that do not count as covered.
+        count: number of windows at most.
+        min_deficit: of a window, in pixels.
     """
-    height, width = min(side, size[0]), min(side, size[1])
-    unit = MARGIN // 4
+
+    side: int
+    margin: int
+    count: int
+    min_deficit: float
+
+
+def windows(deficit: Tensor, size: Size, limits: WindowLimits) -> list[Window]:
+    """Place windows greedily where the deficit, ``[1, 1, h, w]``, is largest.
+
+    They may overlap by their margins.
+    """
+    margin = limits.margin
+    height, width = min(limits.side, size[0]), min(limits.side, size[1])
+    unit = max(8, margin // 4)
     grid = (max(1, round(size[0] / unit)), max(1, round(size[1] / unit)))
     left_over = F.adaptive_avg_pool2d(deficit, grid).cpu()
     cell = (size[0] / grid[0], size[1] / grid[1])
-    tops, lefts = _places(size[0], height, unit), _places(size[1], width, unit)
-    rows = _covers(tops, height, size[0], grid[0])
-    columns = _covers(lefts, width, size[1], grid[1])
+    tops = _places(size[0], height, unit)
+    lefts = _places(size[1], width, unit)
+    rows = _covers(tops, height, size[0], grid[0], margin)
+    columns = _covers(lefts, width, size[1], grid[1], margin)
     found: list[Window] = []
-    while len(found) < count:
+    while len(found) < limits.count:
         sums = rows @ left_over[0, 0] @ columns.T * (cell[0] * cell[1])
         best = int(sums.argmax())
-        if float(sums.flatten()[best]) <= min_deficit:
+        if float(sums.flatten()[best]) <= limits.min_deficit:
             break
         row, column = divmod(best, len(lefts))
         found.append(Window(tops[row], lefts[column], (height, width)))
@@ -69,25 +89,26 @@ def strips(size: Size, count: int, overlap: int) -> list[Window]:
 
 
 def _places(limit: int, length: int, unit: int) -> list[int]:
-    return [*range(0, limit - length, unit), limit - length]
+    last = limit - length
+    return [*range(0, last, unit), last]
 
 
-def _covers(places: Sequence[int], length: int, limit: int, count: int) -> Tensor:
+def _covers(places: Sequence[int], length: int, limit: int, count: int, margin: int) -> Tensor:
     """Return which cells windows cover along one dimension, ``[places, count]`` of 0 and 1."""
     begin = torch.tensor(places).unsqueeze(1)
     centres = (torch.arange(count) + 0.5) * (limit / count)
-    low = begin + MARGIN * (begin > 0)
-    high = begin + length - MARGIN * (begin + length < limit)
+    low = begin + margin * (begin > 0)
+    high = begin + length - margin * (begin + length < limit)
     return ((centres >= low) & (centres < high)).float()
 
 
-def feather(window: Window, size: Size, device: torch.device | str) -> Tensor:
+def feather(window: Window, size: Size, margin: int, device: torch.device | str) -> Tensor:
     """Return ``[1, 1, height, width]``: 1, falling to 0 at borders that are not the image's."""
 
     def ramp(begin: int, length: int, limit: int) -> Tensor:
         x = torch.arange(length, device=device) + 0.5
-        up = (x / MARGIN).clamp(max=1) if begin > 0 else torch.ones_like(x)
-        down = ((length - x) / MARGIN).clamp(max=1) if begin + length < limit else up.new_ones(())
+        up = (x / margin).clamp(max=1) if begin > 0 else torch.ones_like(x)
+        down = ((length - x) / margin).clamp(max=1) if begin + length < limit else up.new_ones(())
         return up * down
 
     rows = ramp(window.top, window.size[0], size[0])

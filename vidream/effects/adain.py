@@ -31,9 +31,18 @@ LAYER = "relu4_1"
 
 _EPSILON = 1e-5  # added to variances, as in the authors' implementation
 _MIN_SIDE = 2 * CELL  # pixels; the encoder's padding reflects, which one cell alone cannot
-_RENEWAL = 0.1  # share of a frame's own statistics in those it is painted by, at least
-_CHANGE = 0.5  # of statistics, from which nothing of the old ones is kept
-_HOLD = 0.8  # share of the propagated painting where all of it is known
+
+
+@dataclass(frozen=True, slots=True)
+class AdaInPolicy:
+    """How steady a painting is held."""
+
+    renewal: float = 0.1  # share of a frame's own statistics in those it is painted by, at least
+    change: float = 0.5  # of statistics, from which nothing of the old ones is kept
+    hold: float = 0.8  # share of the propagated painting where all of it is known
+
+
+_POLICY = AdaInPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +171,9 @@ class AdaIn:
         share = context.settings.dream.coherence
         if propagates and share:
             before_image, confidence = init.propagated(frame, share)
-            painted = torch.lerp(painted, before_image, _HOLD * share * confidence).clamp_(0, 1)
+            painted = torch.lerp(painted, before_image, _POLICY.hold * share * confidence).clamp_(
+                0, 1
+            )
         return painted, scene.state
 
     def _encode(self, image: Tensor) -> Tensor:
@@ -185,9 +196,9 @@ class AdaIn:
         if before is None:
             return Scene(now, self._style_statistics(image), colors)
         # What is divided by the deviations of a black frame has no bounds.
-        share = min(1.0, max(_RENEWAL, before.content.change(now) / _CHANGE))
+        share = min(1.0, max(_POLICY.renewal, before.content.change(now) / _POLICY.change))
         content_so_far = Statistics.mixed((before.content, now), (1 - share, share))
-        if self._style.match_style_color and before.colors.change(colors) > _CHANGE:
+        if self._style.match_style_color and before.colors.change(colors) > _POLICY.change:
             return Scene(content_so_far, self._style_statistics(image), colors)
         return Scene(content_so_far, before.style, before.colors)
 

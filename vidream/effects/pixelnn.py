@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -33,11 +34,19 @@ LAYERS = {
 }
 """Layers that are compared by default: edges and colours, textures, parts."""
 
-_HOLD = 1.0  # similarity that a squared distance from the propagated colour takes off
-_MIN_SEARCH_BYTES = 2**24  # that it takes, however little memory there is
-_MAX_SEARCH_BYTES = 2**27  # more is no faster
-_MIN_PIXELS = 2**10  # of a frame that are compared, however little memory there is
-_PIXEL_BYTES = 2**12  # for each pixel that is compared: network, hypercolumns and copies
+
+@dataclass(frozen=True, slots=True)
+class PixelNNPolicy:
+    """Constants of the search."""
+
+    hold: float = 1.0  # similarity that a squared distance from the propagated colour takes off
+    min_search_bytes: int = 2**24  # that it takes, however little memory there is
+    max_search_bytes: int = 2**27  # more is no faster
+    min_pixels: int = 2**10  # of a frame that are compared, however little memory there is
+    pixel_bytes: int = 2**12  # for each pixel that is compared: network, hypercolumns and copies
+
+
+_POLICY = PixelNNPolicy()
 
 
 class PixelNN:
@@ -100,9 +109,11 @@ class PixelNN:
         propagated, confidence = init.propagated(frame, share)
         colors, weight = (
             resize(part.to(self.device), compared)[0].permute(1, 2, 0)
-            for part in (propagated, _HOLD * share * confidence)
+            for part in (propagated, _POLICY.hold * share * confidence)
         )
-        max_bytes = min(_MAX_SEARCH_BYTES, max(_MIN_SEARCH_BYTES, self._budget.bytes // 2))
+        max_bytes = min(
+            _POLICY.max_search_bytes, max(_POLICY.min_search_bytes, self._budget.bytes // 2)
+        )
         examples = self._examples
         search = Search(CELL, examples.match_candidates, examples.match_radius, max_bytes)
         found = match(as_query(columns, colors, weight), library.grids, search)
@@ -126,7 +137,7 @@ class PixelNN:
     def _compared(self, size: Size) -> Size:
         """Return the size at which a frame is compared, as far as memory allows."""
         wanted = scaled(size, self._examples.match_size)
-        most = max(_MIN_PIXELS, self._budget.bytes // 4 // _PIXEL_BYTES)
+        most = max(_POLICY.min_pixels, self._budget.bytes // 4 // _POLICY.pixel_bytes)
         pixels = wanted[0] * wanted[1]
         if pixels <= most:
             return wanted
