@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vidream.core.images import resize
 from vidream.dream.ascent import normalize
-from vidream.dream.octaves import octave_sizes
+from vidream.dream.dreamer import octave_sizes
 
 sides = st.integers(1, 300)
 

@@ -16,7 +16,7 @@ from vidream import Dreamer, DreamSettings
 from vidream.core.effect import InitImage
 from vidream.core.images import to_tensor
 from vidream.dream.refinement import Refiner
-from vidream.dream.views import View, draw_views, jitter_shifts, view_at_rest
+from vidream.dream.views import View, draw_views, view_at_rest
 
 PADDINGS = ("wrap", "reflect", "replicate", "zero")
 
@@ -62,12 +62,11 @@ def test_views_differ_between_frames_seeds_and_steps():
 
 def test_jitter_alone_is_what_it_has_always_been():
     """The numbers that every dream so far was made with."""
-    assert jitter_shifts(0, 0, 3, 8) == [(-1, -5), (4, 8), (-6, -8)]
-    shifts = jitter_shifts(7, 3, 4, 8)
-    assert [view.shift for view in draw_views(DreamSettings(seed=7), 3, 4)] == shifts
+    views = draw_views(DreamSettings(seed=0, jitter=8), 0, 3)
+    assert [view.shift for view in views] == [(-1, -5), (4, 8), (-6, -8)]
     image = drawn(1, 3, 6, 9)
     view = draw_views(DreamSettings(seed=7), 3, 1)[0]
-    assert torch.equal(view.apply(image), torch.roll(image, shifts[0], (-2, -1)))
+    assert torch.equal(view.apply(image), torch.roll(image, view.shift, (-2, -1)))
     assert torch.equal(view.restore(view.apply(image)), image)
     assert torch.equal(view.locate(view.apply(image)), image)
 

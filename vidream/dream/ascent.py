@@ -23,7 +23,7 @@ def ascend(
     compute_gradient: Callable[[Tensor, View], Gradient],
     settings: DreamSettings,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Take a step for each view on ``[B, 3, H, W]`` in [0, 1], or until ascent has converged.
+    """Take a step for each view on ``[B, 3, H, W]`` in [0, 1], or until convergence.
 
     Returns the image, and the objective before each step.
     """
@@ -45,10 +45,7 @@ def annealed(first: float, share: float, count: int) -> list[float]:
 
 
 def has_converged(objectives: Sequence[Tensor | float], until: float, steps: int = 3) -> bool:
-    """Whether the last ``steps`` raised the objective by less than ``until`` of it on average.
-
-    Jitter makes single steps rise and fall.
-    """
+    """Whether each of the last ``steps`` gained under ``until``, relative, on average: jitter."""
     if len(objectives) <= steps:
         return False
     before, now = float(objectives[-1 - steps]), float(objectives[-1])
@@ -62,15 +59,13 @@ def normalize(gradient: Tensor, by: str) -> Tensor:
 
 
 def normalize_locally(gradient: Tensor, by: str, diameter: int, floor: float) -> Tensor:
-    """Normalize by the gradient within ``diameter`` pixels, at least ``floor`` of its mean.
+    """Normalize within ``diameter`` pixels: weak regions, which refinement is for, catch up.
 
-    Normalized as a whole, weak regions would never catch up, and those are what refinement is
-    for. The floor keeps flat regions from turning into noise.
+    Divides by at least ``floor`` of the mean, so that flat regions do not turn into noise.
     """
     height, width = gradient.shape[-2:]
     sizes = gradient.square() if by == "std" else gradient.abs()
     grid = (max(1, round(height / diameter)), max(1, round(width / diameter)))
     around = F.adaptive_avg_pool2d(sizes.mean(1, keepdim=True), grid)
-    around = torch.maximum(around, floor * around.mean())
-    around = resize(around, (height, width))
+    around = resize(torch.maximum(around, floor * around.mean()), (height, width))
     return gradient / ((around.sqrt() if by == "std" else around) + _TINY)

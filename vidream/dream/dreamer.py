@@ -1,7 +1,8 @@
-"""The dreamer: gradient ascent on an image, octave by octave, through a network loaded once."""
+"""Gradient ascent on an image, octave by octave, through a network loaded once."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from vidream.core.frames import Picture
 from vidream.core.images import Size, resize
 from vidream.core.memory import MemoryBudget
 from vidream.core.settings import DreamSettings, StyleSettings
-from vidream.dream import octaves
 from vidream.dream.ascent import ascend
 from vidream.dream.build_objective import build_objective, guide_objective, layers_to_load
 from vidream.dream.gradient import Gradient, GradientComputer
@@ -33,24 +33,20 @@ class OctaveReport:
     objectives: tuple[float, ...]  # before each step
 
 
-Observer = Callable[[OctaveReport], None]
-
-
 class Dreamer:
     """Dreams images: a network, an objective and the octave loop.
 
-    Works whether or not the caller has switched autograd off, and from any thread.
+    Works with autograd switched off, and from any thread.
 
     >>> dreamer = Dreamer(DreamSettings(octaves=3))
     >>> dream = dreamer.dream(image)  # float [1, 3, H, W] in [0, 1]
 
     Args:
-        settings: what to dream and how deeply.
+        settings: what to dream.
         style: pictures whose style the dream takes on.
-        network: the network to use, in the precision that it is in; by default the one that
-            ``settings`` name is loaded.
-        on_download: called with bytes so far and bytes in all, should weights be downloaded.
-        budget: memory that may be taken; by default what the settings say.
+        network: used as it is; by default the one that ``settings`` name is loaded.
+        on_download: called with bytes so far and in all while weights are downloaded.
+        budget: memory that may be taken; by default that of the settings.
 
     Raises:
         NetworkError: unknown network, layer, channel or class.
@@ -90,11 +86,11 @@ class Dreamer:
 
     @torch.inference_mode(False)
     def at(self, settings: DreamSettings | None = None, guide: Picture | None = None) -> Dreamer:
-        """Return the dreamer of another moment, on the same network.
+        """Return the dreamer at another time, on the same network.
 
         Args:
-            settings: other values of those that may change over time.
-            guide: uint8 ``[H, W, 3]`` RGB, to guide what grows in a dreamer that has no guide.
+            settings: at that time.
+            guide: uint8 ``[H, W, 3]`` RGB, for a dreamer that has none.
 
         Raises:
             SettingsError: the guide is too small.
@@ -108,20 +104,17 @@ class Dreamer:
         return other
 
     def objective(self, image: Tensor) -> Tensor:
-        """Return the objective of a float ``[1, 3, H, W]`` image in [0, 1], as a scalar tensor.
-
-        As steps see it but for what differs from one to the next: not moved, turned or scaled.
-        """
+        """Return the objective of float ``[B, 3, H, W]`` in [0, 1], a scalar, without jitter."""
         return self._evaluate(image, view_at_rest(self.settings)).objective
 
     def cells(self, image: Tensor, view: View | None = None) -> Tensor:
         """Return the strength of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
 
-        By default as for :meth:`objective`. Cells that a view has beyond the image are left out.
+        By default without jitter.
         """
         view = view or view_at_rest(self.settings)
-        size = (image.shape[-2], image.shape[-1])
-        return view.locate_cells(self._evaluate(image, view).cells, size)
+        cells = self._evaluate(image, view).cells
+        return view.locate_cells(cells, (image.shape[-2], image.shape[-1]))
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -134,26 +127,20 @@ class Dreamer:
 
         Args:
             image: the images.
-            content_reference: those whose content they are to keep, of the same shape.
-            view: how the network sees both: the cells are those of what is seen.
+            content_reference: images whose content is to be kept, of the same shape.
+            view: how the network sees both; the cells are those of what is seen.
         """
-        image = image.to(self.device)
-        if content_reference is not None:
-            content_reference = content_reference.to(self.device)
-        if view is None:
-            return self._gradients.compute(image, content_reference)
+        view, image = view or View(), image.to(self.device)
         reference = None
         if content_reference is not None and self.objective_function.content:
-            reference = view.apply(content_reference)
+            reference = view.apply(content_reference.to(self.device))
         found = self._gradients.compute(view.apply(image), reference)
         return replace(found, gradient=view.restore(found.gradient))
 
     def octave_sizes(self, size: Size) -> list[Size]:
         """Return the sizes at which an image of that size is dreamed, from small to large."""
-        settings = self.settings
-        return octaves.octave_sizes(
-            size, settings.octaves, settings.octave_scale, self.network.minimum_side
-        )
+        octaves, scale = self.settings.octaves, self.settings.octave_scale
+        return octave_sizes(size, octaves, scale, self.network.minimum_side)
 
     @torch.inference_mode(False)
     def dream(
@@ -162,16 +149,15 @@ class Dreamer:
         *,
         frame: int = 0,
         steps: int | None = None,
-        observe: Observer | None = None,
+        observe: Callable[[OctaveReport], None] | None = None,
     ) -> Tensor:
         """Dream an image.
 
-        At each octave the *detail*, what ascent has added so far, is brought to the octave's
-        size and laid over the image at that size; the image itself is never resampled into the
-        result.
+        Octaves pass on the *detail* alone, what ascent has added so far: the image itself is never
+        resampled into the result.
 
         Args:
-            image: float ``[1, 3, H, W]`` RGB in [0, 1]; the init image of a video frame.
+            image: float ``[1, 3, H, W]`` RGB in [0, 1].
             frame: index of the frame, which seeds the views.
             steps: at each octave; by default ``settings.steps``.
             observe: called after each octave.
@@ -202,10 +188,7 @@ class Dreamer:
     def ascend(
         self, image: Tensor, views: Sequence[View], content_reference: Tensor | None = None
     ) -> Tensor:
-        """Take one step for each view, at the image's own size; otherwise as :meth:`dream`.
-
-        The content that stays is that of ``content_reference``, by default of the image.
-        """
+        """Take one step for each view, at the image's own size; otherwise as :meth:`dream`."""
         start, _ = self._start(image)
         reference = start if content_reference is None else content_reference.to(start)
         return self._ascend(start, views, reference)[0]
@@ -216,10 +199,10 @@ class Dreamer:
 
     @torch.inference_mode(False)
     def _evaluate(self, image: Tensor, view: View) -> Gradient:
-        return self._gradients.evaluate(view.apply(image.to(self.device)))
+        return self._gradients.compute(view.apply(image.to(self.device)), backward=False)
 
     def _start(self, image: Tensor) -> tuple[Tensor, Size]:
-        """Return an image as it is dreamed, and its size, for which memory is left."""
+        """Return an image on the device and its size, for which memory is left."""
         start = image.detach().to(self.device, torch.float32)
         size = (start.shape[-2], start.shape[-1])
         self._planner.expect(size)
@@ -228,6 +211,21 @@ class Dreamer:
     def _ascend(
         self, image: Tensor, views: Sequence[View], reference: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        return ascend(
-            image, views, lambda x, view: self.compute_gradient(x, reference, view), self.settings
-        )
+        def gradient(image: Tensor, view: View) -> Gradient:
+            return self.compute_gradient(image, reference, view)
+
+        return ascend(image, views, gradient, self.settings)
+
+
+def octave_sizes(size: Size, octaves: int, scale: float, minimum: int) -> list[Size]:
+    """Return the sizes to dream at, from small to large, ending with ``size``.
+
+    Without octaves whose shorter side is under ``minimum``; a smaller image is enlarged to it.
+    """
+    height, width = size
+    if min(size) < minimum:
+        grow = minimum / min(size)
+        return [(math.ceil(height * grow), math.ceil(width * grow))]
+    shrinks = [scale**-k for k in reversed(range(octaves))]
+    sizes = [(round(height * s), round(width * s)) for s in shrinks]
+    return [s for s in sizes if min(s) >= minimum]

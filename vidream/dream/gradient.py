@@ -1,9 +1,8 @@
 """The gradient of an objective with respect to images: of a whole image, or in tiles.
 
-The only place where the network sees what is dreamed. In tiles the gradient is that of the whole
-image, up to rounding: each tile counts its own cells, and reaches as far beyond them as these cells
-see; what it finds for pixels of other tiles is added to what they find. Only a network that sees
-the whole image from every cell (squeeze and excitation, attention) takes each tile for an image.
+In tiles the gradient is that of the whole image, up to rounding: each tile counts its own cells,
+and covers their receptive fields; gradients of overlapping tiles add up. Squeeze and excitation,
+whose cells see the whole image, take each tile for an image.
 """
 
 from __future__ import annotations
@@ -26,64 +25,43 @@ from vidream.networks.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Gradient:
-    """What one pass through the network finds.
+    """The result of one pass through the network."""
 
-    Args:
-        gradient: of the objective, ``[B, 3, H, W]``; a scalar 0 if it was not asked for.
-        objective: its value, a scalar: the mean over the images.
-        cells: strength of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
-    """
-
-    gradient: Tensor = field(repr=False)
-    objective: Tensor
-    cells: Tensor = field(repr=False)
+    gradient: Tensor = field(repr=False)  # [B, 3, H, W]; a scalar 0 if it was not asked for
+    objective: Tensor  # scalar: the mean over the images
+    cells: Tensor = field(repr=False)  # [B, 1, h, w]: strength on the coarsest layer's grid
 
 
 @dataclass(frozen=True, slots=True)
 class GradientComputer:
-    """Computes gradients, whole or in tiles, as memory allows.
-
-    Args:
-        network: sees the images.
-        objective: its terms by the network's own names of layers.
-        planner: says what is seen at once.
-    """
+    """Computes gradients, whole or in tiles, as memory allows."""
 
     network: Network
     objective: Objective
     planner: TilePlanner
 
-    def compute(self, image: Tensor, content_reference: Tensor | None = None) -> Gradient:
-        """Compute the gradient at float ``[B, 3, H, W]`` images in [0, 1].
+    def compute(
+        self, image: Tensor, reference: Tensor | None = None, *, backward: bool = True
+    ) -> Gradient:
+        """Compute the gradient at float ``[B, 3, H, W]`` images in [0, 1], or all but it.
 
         Raises:
             DeviceError: there is not even memory for tiles.
         """
         # Autograd refuses tensors that were made under inference mode.
         image = image.clone() if image.is_inference() else image.detach()
-        reference = content_reference if self.objective.content else None
-        found = self._run(image, reference, backward=True)
+        found = self._run(image, reference, backward=backward)
         weight = self.objective.total_variation
         if not weight:
             return found
-        # Takes no network, and no tiles.
-        image = image.detach().requires_grad_(True)
-        rough = weight * total_variation(image).mean()
-        (smoothing,) = torch.autograd.grad(rough, image)
-        return replace(
-            found,
-            gradient=found.gradient - smoothing,
-            objective=found.objective - rough.detach(),
-        )
-
-    def evaluate(self, image: Tensor) -> Gradient:
-        """Compute all but the gradient, and without the loss of content."""
-        found = self._run(image, None, backward=False)
-        rough = self.objective.total_variation * total_variation(image).mean()
-        return replace(found, objective=found.objective - rough)
+        loss = weight * total_variation(image.requires_grad_(backward)).mean()
+        gradient = found.gradient
+        if backward:
+            gradient = gradient - torch.autograd.grad(loss, image)[0]
+        return replace(found, gradient=gradient, objective=found.objective - loss.detach())
 
     def _run(self, image: Tensor, reference: Tensor | None, *, backward: bool) -> Gradient:
-        """See an image whole or in tiles; should memory run out, in ever smaller ones."""
+        """Run on whole images or in tiles; should memory run out, in ever smaller ones."""
         count, size = len(image), (image.shape[-2], image.shape[-1])
         while True:
             tiles = self.planner.tiles(count, size)
@@ -114,7 +92,6 @@ class GradientComputer:
     def _tiled(
         self, image: Tensor, reference: Tensor | None, tiles: Sequence[Tile], *, backward: bool
     ) -> Gradient:
-        """Add up the gradients of tiles."""
         objective, size = self.objective, (image.shape[-2], image.shape[-1])
         layers = grids(self.network, size)
         cells = {name: math.prod(grid) for name, grid in layers.items()}
@@ -132,10 +109,8 @@ class GradientComputer:
                 activations = tile.own(self.network.activations(seen))
                 maps = objective.maps(activations, kept)
                 value = objective.value(maps, cells)
-                for slope, sums in zip(
-                    style_gradients, objective.style_sums(activations), strict=True
-                ):
-                    value = value + (slope * sums).sum()
+                for g, sums in zip(style_gradients, objective.style_sums(activations), strict=True):
+                    value = value + (g * sums).sum()
                 if backward:
                     gradient[tile.outer] += torch.autograd.grad(value, seen)[0]
             total = total + objective.value([m.detach() for m in maps], cells)
@@ -152,8 +127,7 @@ class GradientComputer:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the style value, ``[B]``, and its gradient with respect to each loss's sums.
 
-        The statistics of an image need all of it at once. Once they are known, so is what each cell
-        does to them: a second pass over the tiles can add up gradients.
+        Statistics need the whole image: a first pass over the tiles, before that for gradients.
         """
         if not self.objective.style_losses:
             return torch.zeros(len(image), device=image.device), ()
@@ -172,10 +146,7 @@ class GradientComputer:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    # Only CUDA has a type for it; the CPU says "can't allocate memory", MPS "out of memory".
-    text = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    # Only CUDA has a type for it; MPS and the CPU have these words.
+    return any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))

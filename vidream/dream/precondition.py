@@ -1,8 +1,7 @@
 """Preconditioning: ascent in decorrelated coordinates (Olah et al. 2017, *Feature Visualization*).
 
-In RGB pixels the gradient is steepest in high frequencies and opponent colours. Here channels are
-mixed by the colour covariance of natural images, and low frequencies weighted up. Both maps are
-symmetric and positive definite, so that every step still ascends.
+Channels are mixed by the colour covariance of natural images, and low frequencies weighted up. Both
+maps are symmetric and positive definite, so that every step still ascends.
 """
 
 from __future__ import annotations
@@ -24,19 +23,16 @@ _COLOR_ROOT = torch.tensor(
 
 
 def precondition(gradient: Tensor, settings: DreamSettings) -> Tensor:
-    """Return the direction to step in, not normalized, from a ``[B, 3, H, W]`` gradient."""
+    """Return the direction of the step, not normalized, from a ``[B, 3, H, W]`` gradient."""
     gradient = gaussian_blur(gradient, settings.smoothing)
-    # What grows in grey is to stay grey; natural grey has a tint.
+    # Natural grey has a tint.
     if not settings.grey:
         gradient = decorrelate_color(gradient, settings.color)
     return weight_bands(gradient, settings.detail)
 
 
 def color_matrix(color: float) -> Tensor:
-    """Return the symmetric ``[3, 3]`` matrix, of trace 3, that mixes channels.
-
-    From the identity at 0 to the covariance of natural images, nearly grey, at 1.
-    """
+    """Interpolate from the identity to the covariance of natural images, ``[3, 3]``, trace 3."""
     covariance = _COLOR_ROOT @ _COLOR_ROOT.T
     covariance = covariance * (3 / covariance.trace())
     return (torch.eye(3, dtype=torch.float64).lerp(covariance, color)).float()
@@ -56,14 +52,11 @@ def band_weights(detail: float) -> list[float]:
 
 
 def weight_bands(gradient: Tensor, detail: float) -> Tensor:
-    """Weight the bands of a Laplacian pyramid (Burt and Adelson 1983) by :func:`band_weights`.
-
-    Computed as a weighted sum of the Gaussian levels. Downsampling, by [1, 3, 3, 1] / 8, is the
-    adjoint of upsampling.
-    """
+    """Weight the bands of a Laplacian pyramid (Burt and Adelson 1983) by :func:`band_weights`."""
     if detail == 1:
         return gradient
     weights = band_weights(detail)
+    # A weighted sum of the Gaussian levels; downsampling is the adjoint of upsampling.
     levels = [gradient]
     for _ in weights[1:]:
         height, width = levels[-1].shape[-2:]

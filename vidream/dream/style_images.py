@@ -1,4 +1,4 @@
-"""Pictures that a style is taken from."""
+"""Reads style pictures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Style losses: how far the statistics of a layer are from those of a picture.
 
-A statistic is a function of the mean of something over all cells, so that it and its gradient can
-be found from sums over parts of an image.
+A statistic is a function of means over all cells: it and its gradient follow from sums over parts.
 """
 
 from __future__ import annotations
@@ -19,20 +18,10 @@ _EPSILON = 1e-5  # added to variances, as in adaptive instance normalisation
 
 @dataclass(frozen=True, slots=True)
 class FeatureStatistic:
-    """What is compared of two pictures of any sizes.
+    """What is compared of two pictures of any sizes."""
 
-    Args:
-        sums: from float activations ``[B, C, h, w]`` to sums over all cells, ``[B, …]``.
-        describe: from the means over the cells to the statistic, of the same shape.
-    """
-
-    sums: Callable[[Tensor], Tensor]
-    describe: Callable[[Tensor], Tensor]
-
-    def of(self, activation: Tensor) -> Tensor:
-        """Return the statistic of a whole picture, ``[B, …]``."""
-        cells = activation.shape[2] * activation.shape[3]
-        return self.describe(self.sums(activation.float()) / cells)
+    sums: Callable[[Tensor], Tensor]  # over all cells, [B, …], of float activations [B, C, h, w]
+    describe: Callable[[Tensor], Tensor]  # the statistic from the means over the cells, [B, …]
 
 
 def _products(activation: Tensor) -> Tensor:
@@ -57,7 +46,6 @@ MOMENTS = FeatureStatistic(_powers, _mean_and_deviation)
 """Mean and deviation of each channel, ``[B, 2, C]``: what AdaIN matches (Huang 2017)."""
 
 STATISTICS = {"gram": GRAM, "adain": MOMENTS}
-"""By the names that settings give them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +65,26 @@ class StyleLoss:
         weights: Sequence[float],
     ) -> StyleLoss:
         """Take the weighted mean of pictures as the target, from activations ``[1, C, h, w]``."""
-        found = torch.cat([statistic.of(picture) for picture in pictures])
+        sums = [(statistic.sums(p.float()), p.shape[2] * p.shape[3]) for p in pictures]
+        found = torch.cat([statistic.describe(total / cells) for total, cells in sums])
         shares = found.new_tensor(weights) / sum(weights)
         return cls(term, statistic, torch.tensordot(shares, found, 1)[None])
 
     def sums(self, activation: Tensor) -> Tensor:
-        """Return what :meth:`losses` needs of an image; the sums of its parts add up to it."""
+        """Return the sums that :meth:`losses` takes; those of parts add up."""
         # In float32: sums over a frame have more digits than bfloat16 holds.
         return self.statistic.sums(activation.float())
 
     def losses(self, sums: Tensor, cells: int) -> Tensor:
         """Return the squared distance from the target over the target's own square, ``[B]``.
 
-        Gatys divides by powers of the layer's size instead, under which some layers hardly count.
+        Under Gatys' divisor, powers of the layer's size, some layers hardly count.
         """
         away = self.statistic.describe(sums / cells) - self.target
         return away.square().flatten(1).sum(1) / self.target.square().sum()
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Return the mean square of the differences between neighbours, ``[B]``.
-
-    Squared, not absolute: its gradient is that of a blur, and has no corner at 0.
-    """
+    """Return the mean square of the differences between neighbours, ``[B]``."""
     down, right = image.diff(dim=-2).square(), image.diff(dim=-1).square()
     return (down.flatten(1).sum(1) + right.flatten(1).sum(1)) / image[0].numel()

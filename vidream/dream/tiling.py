@@ -1,7 +1,7 @@
-"""Tiles of an image too large for memory, of which the gradient stays the same.
+"""Tiles of an image too large for memory, under which the gradient stays the same.
 
-Each tile *owns* a rectangle, and these cover the image once; it *sees* a larger one, as far as the
-receptive fields of its cells reach. Both begin where a cell begins. All in pixels.
+Each tile *owns* a rectangle, and these cover the image once; it *sees* a larger one, that of the
+receptive fields of its cells. Both begin where a cell begins. All in pixels.
 """
 
 from __future__ import annotations
@@ -56,19 +56,12 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Halo:
-    """What a network needs of tiles, along either axis, in pixels.
+    """What a network needs of tiles, along either axis, in pixels."""
 
-    Args:
-        stride: after which its cells repeat; tiles begin at multiples of it.
-        before: to see before those that a tile owns.
-        after: to see after them.
-        least: shortest side that the network takes.
-    """
-
-    stride: int
-    before: int
-    after: int
-    least: int = 1
+    stride: int  # tiles begin at multiples of it
+    before: int  # to see before those that a tile owns
+    after: int  # to see after them
+    least: int = 1  # shortest side that the network takes
 
     @property
     def lead(self) -> int:
@@ -96,16 +89,15 @@ def _span(first: int, last: int, length: int, halo: Halo) -> Span:
 
 def most_pieces(length: int, halo: Halo) -> int:
     """Return the number of pieces beyond which their halos outweigh what they own."""
-    # Pieces see a halo on both sides, but for the ends, and own as much again: less would more
-    # than quadruple the work.
+    # Fewer pixels than the halo's would more than quadruple the work.
     around = halo.lead + halo.after
     return max(1, (length - around) // max(around, 2 * halo.stride))
 
 
 def cut(size: Size, max_area: float, halo: Halo) -> list[Tile]:
-    """Cut an image so that no tile sees more than ``max_area`` pixels, and all see the fewest.
+    """Cut an image into tiles of up to ``max_area`` pixels, the fewest in all, row by row.
 
-    Returns the tiles row by row; the smallest possible, if not even they fit.
+    Returns the smallest possible if not even they fit.
     """
     best: tuple[int, list[Span], list[Span]] | None = None
     widths = [spans(size[1], n, halo) for n in range(1, most_pieces(size[1], halo) + 1)]
@@ -124,18 +116,13 @@ def cut(size: Size, max_area: float, halo: Halo) -> list[Tile]:
 
 @dataclass(frozen=True, slots=True)
 class CellTile:
-    """A tile, and the cells of each layer that it owns.
+    """A tile, and the cells of each layer that it owns."""
 
-    Args:
-        outer: selects all that it sees from ``[B, C, H, W]``.
-        owned: by layer, selects its cells among those that it sees, and among all.
-    """
-
-    outer: tuple[EllipsisType, slice, slice]
-    owned: Mapping[str, tuple[Cells, Cells]]
+    outer: tuple[EllipsisType, slice, slice]  # selects all that it sees from [B, C, H, W]
+    owned: Mapping[str, tuple[Cells, Cells]]  # its cells among those that it sees, and among all
 
     def own(self, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return those of its activations that it owns."""
+        """Return the activations of the cells that it owns."""
         return {name: activations[name][inner] for name, (inner, _) in self.owned.items()}
 
 
@@ -144,7 +131,7 @@ def assign_cells(
 ) -> list[CellTile]:
     """Assign each cell of the layers in ``strides`` to one tile; leave out tiles that own none.
 
-    ``grids`` has the rows and columns of cells of each layer on an image of ``size``.
+    ``grids`` has the rows and columns of each layer on an image of ``size``.
     """
     parts = []
     for tile in tiles:
@@ -154,25 +141,18 @@ def assign_cells(
             columns = own_cells(tile.columns, stride, grids[name][1], size[1])
             inner, outer = ((slice(None), slice(None), rows[k], columns[k]) for k in (0, 1))
             owned[name] = inner, outer
-        if not all(_is_empty(outer) for _, outer in owned.values()):
+        if any(all(axis.start < axis.stop for axis in outer[2:]) for _, outer in owned.values()):
             parts.append(CellTile(tile.outer, owned))
     return parts
 
 
 def own_cells(span: Span, stride: int, count: int, length: int) -> tuple[slice, slice]:
-    """Return the cells that a piece owns of ``count`` on an axis of ``length`` pixels.
-
-    Among those that it sees, and among all.
-    """
+    """Return the cells that a piece owns, among those that it sees, and among all ``count``."""
     first = min(count, span.first // stride)
     # There may be fewer or more cells than strides: borders are trimmed or padded.
     last = count if span.last == length else min(count, span.last // stride)
     base = span.start // stride
     return slice(first - base, last - base), slice(first, last)
-
-
-def _is_empty(cells: Cells) -> bool:
-    return any(axis.start is not None and axis.start >= axis.stop for axis in cells)
 
 
 def _up(value: int, step: int) -> int:

@@ -1,14 +1,12 @@
-"""Views: how the network sees an image at one step, and how its gradient is brought back.
+"""Views: the jitter that the network sees an image under at one step, and its adjoint.
 
-An image that is seen a little differently at every step grows what looks right each time: jitter
-spreads what depends on the grid of cells, turning and scaling what holds at one angle or size
-alone. Gradients come back by the adjoint, so that they are those of the image itself.
+Jitter spreads what depends on the grid of cells, on one angle or one size.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -19,35 +17,21 @@ from vidream.core.images import Size, resize
 from vidream.core.settings import DreamSettings
 from vidream.core.view_transform import way_back
 
-RIM = 16
-"""Pixels that are seen beyond the image unless it wraps around, or the jitter if more."""
+_RIM = 16  # pixels seen beyond the image unless it wraps around, or the jitter if more
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the network sees an image: moved, turned and scaled about its centre, in grey, in noise.
+    """A shift, a rotation and a scaling about the centre, noise, and grey."""
 
-    Args:
-        shift: pixels down and right.
-        angle: degrees clockwise.
-        scale: factor that it is enlarged by.
-        noise: σ of the noise that is added.
-        seed: of the noise.
-        grey: whether all channels are their mean. Not luminance: weights that favour green would
-            make all that grows green.
-        padding: what lies beyond its borders: ``wrap``, its other side; ``reflect``;
-            ``replicate``; or ``zero``, black.
-        rim: pixels beyond its borders that are seen, on each side.
-    """
-
-    shift: Size = (0, 0)
-    angle: float = 0.0
+    shift: Size = (0, 0)  # pixels down and right
+    angle: float = 0.0  # degrees clockwise
     scale: float = 1.0
-    noise: float = 0.0
-    seed: int = 0
-    grey: bool = False
-    padding: str = "wrap"
-    rim: int = 0
+    noise: float = 0.0  # σ
+    seed: int = 0  # of the noise
+    grey: bool = False  # by the mean: under luminance all would grow green
+    padding: str = "wrap"  # or reflect, replicate, zero: beyond the borders
+    rim: int = 0  # pixels seen beyond the borders, on each side
 
     def apply(self, image: Tensor) -> Tensor:
         """Return what the network sees of ``[B, 3, H, W]``, larger by the rim."""
@@ -60,10 +44,7 @@ class View:
         return seen
 
     def restore(self, gradient: Tensor) -> Tensor:
-        """Return the gradient with respect to the image from that with respect to what is seen.
-
-        The adjoint of :meth:`apply` but for the noise, which does not depend on the image.
-        """
+        """Return the gradient with respect to the image: the adjoint of :meth:`apply`."""
         if self.grey:
             gradient = gradient.mean(1, keepdim=True).expand_as(gradient)
         if self._rolls:
@@ -77,10 +58,7 @@ class View:
         return restored
 
     def locate(self, seen: Tensor) -> Tensor:
-        """Return a map of what is seen, ``[B, C, h, w]``, in its place on the image.
-
-        An inverse, unlike :meth:`restore`: what is the same everywhere stays as it is.
-        """
+        """Resample a map of what is seen, ``[B, C, h, w]``, to the image; flat maps stay flat."""
         if self._rolls:
             return torch.roll(seen, (-self.shift[0], -self.shift[1]), (-2, -1))
         size = (seen.shape[-2] - 2 * self.rim, seen.shape[-1] - 2 * self.rim)
@@ -92,11 +70,8 @@ class View:
         return _sample(seen, size, _Similarity(1 / self.scale, -self.angle, offset), beyond)
 
     def locate_cells(self, cells: Tensor, size: Size) -> Tensor:
-        """Return the cells over an image of that size from those over what is seen of it.
-
-        Under jitter alone they stay: it is smaller than they.
-        """
-        if self._rolls:
+        """Return the cells over an image of that size from those over what is seen of it."""
+        if self._rolls:  # by less than a cell
             return cells
         seen = self.size(size)
         pairs = zip(cells.shape[-2:], size, seen, strict=True)
@@ -104,24 +79,21 @@ class View:
         return F.adaptive_avg_pool2d(self.locate(resize(cells, seen)), (grid[0], grid[1]))
 
     def size(self, size: Size) -> Size:
-        """Return the height and width of what is seen of an image of that size."""
+        """Return the size of what is seen of an image of that size."""
         return size[0] + 2 * self.rim, size[1] + 2 * self.rim
 
     @property
-    def _turns(self) -> bool:
-        return self.angle != 0 or self.scale != 1
-
-    @property
     def _rolls(self) -> bool:
-        """Whether pixels are moved at most, and all of them stay in sight."""
-        return not self._turns and self.rim == 0 and self.padding == "wrap"
+        """Whether it permutes pixels."""
+        turns = self.angle != 0 or self.scale != 1
+        return not turns and self.rim == 0 and self.padding == "wrap"
 
     def _moved(self, image: Tensor) -> Tensor:
         if self._rolls:
             return torch.roll(image, self.shift, (-2, -1))
         size = self.size((image.shape[-2], image.shape[-1]))
         down, right = self.shift
-        if self._turns:
+        if self.angle != 0 or self.scale != 1:
             similarity = _Similarity(self.scale, self.angle, (-float(down), -float(right)))
             return _sample(image, size, similarity, self.padding)
         top, left = -(self.rim + down), -(self.rim + right)
@@ -130,15 +102,15 @@ class View:
 
 
 class _Similarity(NamedTuple):
-    """A scaling and a turn, degrees clockwise, about the centre, and an offset, down and right."""
+    """A scaling and a rotation about the centre, and an offset."""
 
     scale: float
-    angle: float
-    offset: tuple[float, float]
+    angle: float  # degrees clockwise
+    offset: tuple[float, float]  # pixels down and right, of where is sampled
 
 
 def _sample(image: Tensor, size: Size, similarity: _Similarity, beyond: str) -> Tensor:
-    """Sample each pixel where it was before, bilinear; the offset is added to where."""
+    """Transform an image, bilinear."""
     scale, angle, offset = similarity
     height, width = image.shape[-2:]
     across, down = way_back(size, scale, angle, image.device)
@@ -154,12 +126,12 @@ def _sample(image: Tensor, size: Size, similarity: _Similarity, beyond: str) -> 
 
 
 def _extended(image: Tensor, rows: range, columns: range, beyond: str) -> Tensor:
-    """Return rows and columns of an image, also those that lie beyond it."""
+    """Return rows and columns of an image, padded where they lie beyond it."""
     for dim, places in ((-2, rows), (-1, columns)):
         length = image.shape[dim]
         first = min(max(places.start, 0), length)
         last = max(first, min(places.stop, length))
-        # Most of it is the image itself: to index that place by place would be slow.
+        # To index all of it place by place would be slow.
         parts = [
             _beyond(image, dim, range(places.start, min(first, places.stop)), beyond),
             image.narrow(dim, first, last - first),
@@ -172,65 +144,47 @@ def _extended(image: Tensor, rows: range, columns: range, beyond: str) -> Tensor
 def _beyond(image: Tensor, dim: int, places: range, beyond: str) -> Tensor:
     """Return rows or columns that all lie beyond an image."""
     where = torch.arange(places.start, max(places.start, places.stop), device=image.device)
-    taken = image.index_select(dim, _inside(where, image.shape[dim], beyond))
+    last = image.shape[dim] - 1
+    if beyond == "wrap":
+        where = where % (last + 1)
+    elif beyond == "reflect" and last > 0:
+        # About the centre of the last pixel, which is not repeated.
+        where = last - (where % (2 * last) - last).abs()
+    taken = image.index_select(dim, where.clamp(0, last))
     return torch.zeros_like(taken) if beyond == "zero" else taken
 
 
-def _inside(places: Tensor, length: int, beyond: str) -> Tensor:
-    """Return which pixel of a line of that length stands for each place."""
-    if beyond == "wrap":
-        return places % length
-    if beyond == "reflect" and length > 1:
-        # About the centre of the last pixel, which is not repeated.
-        period = 2 * (length - 1)
-        return (length - 1) - ((places % period) - (length - 1)).abs()
-    return places.clamp(0, length - 1)
-
-
 def draw_views(settings: DreamSettings, frame: int, count: int) -> list[View]:
-    """Draw the views of ``count`` steps.
-
-    They depend on the seed and the frame's index alone, so that frame k is the same whether or
-    not the frames before it were dreamed in the same run.
-    """
-    shifts = jitter_shifts(settings.seed, frame, count, settings.jitter)
-    generator = torch.Generator().manual_seed(_stream(settings.seed, frame, 1))
+    """Draw the views of ``count`` steps, by the seed and the frame's index alone."""
+    seed, limit = settings.seed, settings.jitter
+    generator = torch.Generator().manual_seed(_stream(seed, frame, 0))
+    shifts = torch.randint(-limit, limit + 1, (count, 2), generator=generator).tolist()
+    generator = torch.Generator().manual_seed(_stream(seed, frame, 1))
     turns = (torch.rand(count, 2, generator=generator, dtype=torch.float64) * 2 - 1).tolist()
-    still = view_at_rest(settings)
     return [
-        View(
-            shift=shift,
+        replace(
+            view_at_rest(settings),
+            shift=(down, right),
             angle=turn * settings.jitter_rotation,
             scale=(1 + settings.jitter_scale) ** grow,
-            noise=still.noise,
-            seed=_stream(settings.seed, frame, 2 + step),
-            grey=still.grey,
-            padding=still.padding,
-            rim=still.rim,
+            seed=_stream(seed, frame, 2 + step),
         )
-        for step, (shift, (turn, grow)) in enumerate(zip(shifts, turns, strict=True))
+        for step, ((down, right), (turn, grow)) in enumerate(zip(shifts, turns, strict=True))
     ]
 
 
 def view_at_rest(settings: DreamSettings) -> View:
-    """Return the view that all of a dream's views are variations of."""
+    """Return the view without jitter."""
     return View(
         noise=settings.jitter_noise,
         seed=settings.seed,
         grey=settings.grey,
         padding=settings.padding,
-        rim=0 if settings.padding == "wrap" else max(RIM, settings.jitter),
+        rim=0 if settings.padding == "wrap" else max(_RIM, settings.jitter),
     )
 
 
-def jitter_shifts(seed: int, frame: int, count: int, limit: int) -> list[Size]:
-    """Draw ``count`` random shifts within ±``limit`` pixels: see :func:`draw_views`."""
-    generator = torch.Generator().manual_seed(_stream(seed, frame))
-    drawn = torch.randint(-limit, limit + 1, (count, 2), generator=generator)
-    return [(int(y), int(x)) for y, x in drawn.tolist()]
-
-
-def _stream(seed: int, frame: int, kind: int = 0) -> int:
+def _stream(seed: int, frame: int, kind: int) -> int:
     """Return the seed of one kind of randomness of one frame."""
     # A 64-bit mix (the golden-ratio multiplier of Fibonacci hashing) keeps streams apart.
     mixed = seed * 0x9E3779B97F4A7C15 + frame * 0xD1B54A32D192ED03 + kind * 0xA0761D6478BD642F
