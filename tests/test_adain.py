@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from conftest import textured
 from effect_runs import EffectRun, flicker, makes_each_on_its_own
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
@@ -439,6 +439,8 @@ def test_it_is_found_by_name_and_needs_a_style():
         load_effect(FULL.updated(effect="adian"))
 
 
+@example("0:0", 1.0)
+@example("a:.", 1.0)
 @given(st.from_regex(r"[\w./ :-]{0,20}[\w./-]", fullmatch=True), st.floats(0.001, 100))
 def test_a_style_is_read_as_it_is_written(path, weight):
     term = StyleTerm(path, float(f"{weight:g}"))

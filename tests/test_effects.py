@@ -118,7 +118,7 @@ def test_memory_and_reports_of_downloads_are_those_of_the_resources(monkeypatch)
     budget = MemoryBudget(None, torch.device("cpu"), 2**40)
     effect = load_effect(SHALLOW, Resources(Ears(), budget))
     assert told == [(1, 2)]
-    assert effect.dreamer._planner._budget is budget
+    assert effect.dreamer._planner.budget is budget
 
 
 # --- the dreamer
@@ -246,7 +246,7 @@ def test_an_effect_that_was_loaded_in_inference_mode_works_outside(tmp_path):
 def test_a_dreamer_works_where_autograd_is_off(dreamer, mode):
     def all_of_it(tiles):
         dreamer = Dreamer(SHALLOW.dream, budget=MemoryBudget(None, torch.device("cpu"), 2**40))
-        dreamer._planner._budget.max_pixels = 1 if tiles else 2**40
+        dreamer._planner.budget.max_pixels = 1 if tiles else 2**40
         image = to_tensor(textured(230, 300))
         found = dreamer.compute_gradient(image)
         dream = dreamer.dream(image, steps=1)

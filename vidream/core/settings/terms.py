@@ -69,6 +69,9 @@ class ClassTerm:
         return self.name if plain else f"{self.name}:{plain_number(self.weight)}"
 
 
+_WEIGHTED = re.compile(r"(.+?):([-+]?[\d.]+(?:[eE][-+]?\d+)?)")
+
+
 @dataclass(frozen=True, slots=True)
 class StyleTerm:
     """A style image and its weight above 0: ``FILE[:WEIGHT]``.
@@ -82,12 +85,10 @@ class StyleTerm:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse ``brush.jpg:0.5``; raises a SettingsError."""
-        match = re.fullmatch(r"(.+?)(?::([-+]?[\d.]+(?:[eE][-+]?\d+)?))?", text)
+        match = _WEIGHTED.fullmatch(text)
         try:
-            if match is None:
-                raise ValueError
-            term = cls(match[1], float(match[2] or 1))
-            if not 0 < term.weight < math.inf:
+            term = cls(match[1], float(match[2])) if match else cls(text)
+            if not text or not 0 < term.weight < math.inf:
                 raise ValueError
         except ValueError:
             raise SettingsError(
@@ -97,7 +98,7 @@ class StyleTerm:
         return term
 
     def __str__(self) -> str:
-        plain = self.weight == 1 and type(self).parse(self.path).path == self.path
+        plain = self.weight == 1 and not _WEIGHTED.fullmatch(self.path)
         return self.path if plain else f"{self.path}:{plain_number(self.weight)}"
 
 
