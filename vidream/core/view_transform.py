@@ -45,7 +45,9 @@ class ViewTransform:
         """
         if self._scale(times) == 1 and self.degrees * times == 0:
             return image.clone()
-        across, down = self._way_back((image.shape[-2], image.shape[-1]), times, image.device)
+        across, down = self._source_coordinates(
+            (image.shape[-2], image.shape[-1]), times, image.device
+        )
         height, width = image.shape[-2:]
         grid = torch.stack((across * (2 / width), down * (2 / height)), dim=-1)[None]
         # Bicubic keeps what the network has drawn; it overshoots at edges, so it is clamped.
@@ -60,20 +62,20 @@ class ViewTransform:
         Returns:
             ``[1, 1, H, W]``: distance to the image's border in pixels, negative outside.
         """
-        across, down = self._way_back(size, times, device)
+        across, down = self._source_coordinates(size, times, device)
         height, width = size
         return torch.minimum(width / 2 - across.abs(), height / 2 - down.abs())[None, None]
 
     def _scale(self, times: int) -> float:
         return float(self.zoom**times)
 
-    def _way_back(
+    def _source_coordinates(
         self, size: Size, times: int, device: torch.device | str
     ) -> tuple[Tensor, Tensor]:
-        return way_back(size, self._scale(times), self.degrees * times, device)
+        return source_coordinates(size, self._scale(times), self.degrees * times, device)
 
 
-def way_back(
+def source_coordinates(
     size: Size, scale: float, degrees: float, device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
     """Return where each pixel is sampled from, of an image scaled and rotated about its centre.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vidream.core.images import Size, resize
 from vidream.core.settings import DreamSettings
-from vidream.core.view_transform import way_back
+from vidream.core.view_transform import source_coordinates
 
 _RIM = 16  # pixels seen beyond the image unless it wraps around, or the jitter if more
 
@@ -113,7 +113,7 @@ def _sample(image: Tensor, size: Size, similarity: _Similarity, beyond: str) -> 
     """Transform an image, bilinear."""
     scale, angle, offset = similarity
     height, width = image.shape[-2:]
-    across, down = way_back(size, scale, angle, image.device)
+    across, down = source_coordinates(size, scale, angle, image.device)
     y, x = down + (height / 2 + offset[0]), across + (width / 2 + offset[1])
     # Corners lie farthest out. One pixel more, for interpolation.
     top, left = (math.floor(float(places.min())) - 1 for places in (y, x))
