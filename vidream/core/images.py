@@ -13,6 +13,11 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 
+def size_of(image: Tensor) -> Size:
+    """Return the size of ``[..., H, W]``."""
+    return image.shape[-2], image.shape[-1]
+
+
 def resize(image: Tensor, size: Size) -> Tensor:
     """Resize, bilinear, antialiased when downscaling."""
     if tuple(image.shape[-2:]) == size:

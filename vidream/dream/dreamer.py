@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidream.core.devices import choose_device, choose_precision
 from vidream.core.frames import Picture
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 from vidream.core.memory import MemoryBudget
 from vidream.core.settings import DreamSettings, StyleSettings
 from vidream.dream.ascent import ascend
@@ -114,7 +114,7 @@ class Dreamer:
         """
         view = view or view_at_rest(self.settings)
         cells = self._evaluate(image, view).cells
-        return view.locate_cells(cells, (image.shape[-2], image.shape[-1]))
+        return view.locate_cells(cells, size_of(image))
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -204,9 +204,8 @@ class Dreamer:
     def _start(self, image: Tensor) -> tuple[Tensor, Size]:
         """Return an image on the device and its size, for which memory is left."""
         start = image.detach().to(self.device, torch.float32)
-        size = (start.shape[-2], start.shape[-1])
-        self._planner.expect(size)
-        return start, size
+        self._planner.expect(size_of(start))
+        return start, size_of(start)
 
     def _ascend(
         self, image: Tensor, views: Sequence[View], reference: Tensor

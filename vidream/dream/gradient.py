@@ -1,8 +1,8 @@
 """The gradient of an objective with respect to images: of a whole image, or in tiles.
 
-In tiles the gradient is that of the whole image, up to rounding: each tile counts its own cells,
-and covers their receptive fields; gradients of overlapping tiles add up. Squeeze and excitation,
-whose cells see the whole image, take each tile for an image.
+Up to rounding both are the same: each tile counts its own cells and covers their receptive fields;
+gradients of overlapping tiles add up. Only squeeze and excitation, whose cells see the whole image,
+take each tile for an image.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vidream.core.allocator import give_back_freed_memory
+from vidream.core.images import size_of
 from vidream.dream.objective import Objective
 from vidream.dream.style_loss import total_variation
 from vidream.dream.tile_planner import TilePlanner
@@ -62,7 +63,7 @@ class GradientComputer:
 
     def _run(self, image: Tensor, reference: Tensor | None, *, backward: bool) -> Gradient:
         """Run on whole images or in tiles; should memory run out, in ever smaller ones."""
-        count, size = len(image), (image.shape[-2], image.shape[-1])
+        count, size = len(image), size_of(image)
         while True:
             tiles = self.planner.tiles(count, size)
             try:
@@ -92,7 +93,7 @@ class GradientComputer:
     def _tiled(
         self, image: Tensor, reference: Tensor | None, tiles: Sequence[Tile], *, backward: bool
     ) -> Gradient:
-        objective, size = self.objective, (image.shape[-2], image.shape[-1])
+        objective, size = self.objective, size_of(image)
         layers = grids(self.network, size)
         cells = {name: math.prod(grid) for name, grid in layers.items()}
         parts = assign_cells(tiles, self.planner.strides, layers, size)

@@ -1,8 +1,8 @@
 """The objective that gradient ascent raises: pure functions of a network's activations.
 
-Its terms are means of a map over a layer's grid of cells: they can be read place by place, and
-added up from parts of an image. It may also hold an image to the statistics of pictures
-(:mod:`vidream.dream.style_loss`), or to the content of a reference image.
+Its terms are means of a map over a layer's grid of cells, which add up from parts of an image. It
+may also hold an image to the statistics of pictures (:mod:`vidream.dream.style_loss`), or to the
+content of a reference image.
 """
 
 from __future__ import annotations
@@ -63,13 +63,9 @@ class Guide:
     """The dot product of each cell with that cell of a guide that it matches best.
 
     The objective of Google's guided dreams (Mordvintsev et al. 2015), over the number of channels.
-
-    Args:
-        features: of the guide's cells, ``[C, N]``.
-        policy: constants.
     """
 
-    features: Tensor = field(repr=False)
+    features: Tensor = field(repr=False)  # of the guide's cells, [C, N]
     policy: GuidePolicy = GUIDE_POLICY
 
     @classmethod
@@ -127,8 +123,7 @@ class Objective:
     ) -> tuple[Tensor, ...]:
         """Return the map of each term and then, with a reference, the content loss of each layer.
 
-        From activations ``[B, C, h, w]``, or ``[B, C]`` for one cell; ``[B, 1, h, w]`` each,
-        unweighted.
+        Unweighted ``[B, 1, h, w]`` from activations ``[B, C, h, w]``, or ``[B, C]`` for one cell.
         """
         grown = tuple(
             measure(features(activations[term.layer], term.channel))
@@ -147,7 +142,7 @@ class Objective:
     def value(self, maps: Sequence[Tensor], cells: Mapping[str, int] | None = None) -> Tensor:
         """Return the weighted sum of the means of :meth:`maps`, a scalar over all images.
 
-        Where the maps are only parts, ``cells`` says how many cells each layer has in all.
+        Where the maps are only parts, ``cells`` counts all of each layer.
         """
         total = torch.zeros((), device=maps[0].device if maps else None)
         weights = [*(t.weight for t in self.terms), *(-t.weight for t in self.content)]
@@ -167,7 +162,7 @@ class Objective:
     def style_value(self, sums: Sequence[Tensor], cells: Mapping[str, int]) -> Tensor:
         """Return minus the weighted style losses, ``[B]``, from whole images' :meth:`style_sums`.
 
-        ``cells`` says how many cells each layer has.
+        ``cells`` counts those of each layer.
         """
         total = torch.zeros(len(sums[0]) if sums else 1, device=sums[0].device if sums else None)
         for loss, found in zip(self.style_losses, sums, strict=True):
@@ -177,9 +172,9 @@ class Objective:
     def local_strength(self, maps: Sequence[Tensor], style: Tensor | None = None) -> Tensor:
         """Return the strength of each cell of the coarsest layer's grid, ``[B, 1, h, w]``.
 
-        Its mean is the :meth:`value` of the terms, up to cells that grids do not share evenly.
-        Of logits, which have either sign, the softplus counts: strength is never negative. Without
-        terms it is one over the style loss, ``[B, 1, 1, 1]``.
+        Its mean is the :meth:`value` of the terms, up to cells that grids do not share evenly; of
+        logits the softplus counts, for strength is never negative. Without terms it is one over
+        the style loss, ``[B, 1, 1, 1]``.
         """
         if not self.terms and style is not None:
             return 1 / (_NO_LOSS - style).view(-1, 1, 1, 1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vidream.core.filters import gaussian_blur
-from vidream.core.images import resize
+from vidream.core.images import resize, size_of
 from vidream.core.settings import DreamSettings
 
 LEVELS = 4
@@ -65,5 +65,5 @@ def weight_bands(gradient: Tensor, detail: float) -> Tensor:
     for level, weight, finer in zip(
         reversed(levels), reversed(weights[:-1]), [*reversed(weights[:-2]), 0.0], strict=True
     ):
-        total = resize(total, (level.shape[-2], level.shape[-1])).add_(level, alpha=weight - finer)
+        total = resize(total, size_of(level)).add_(level, alpha=weight - finer)
     return total

@@ -1,11 +1,10 @@
 """Refinement of propagated dreams: as strong as from scratch, at a fraction of the steps.
 
-A region that propagates a dream needs little; one that is new, or moves too fast to be followed,
-needs more. Every step is scaled from place to place by how far the dream there is from the level of
-a from-scratch dream (:mod:`vidream.dream.strength`): where it is reached nothing moves, so a still
-shot converges, and nothing burns in. A propagated dream loses so little from one frame to the next
-that each frame refines only a part of itself, in turn with those to come. Where the dream is
-farthest from its level, as in new regions, windows get further steps.
+Every step is scaled from place to place by how far the dream there is from the level of a
+from-scratch dream (:mod:`vidream.dream.strength`): where it is reached nothing moves, so a still
+shot converges, and nothing burns in. A propagated dream loses so little that each frame refines
+only a part of itself, in turn. Where the dream is farthest from its level, as in new regions,
+windows get further steps.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import torch
 from torch import Tensor
 
 from vidream.core.effect import InitImage
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 from vidream.dream import strength
 from vidream.dream.dreamer import Dreamer
-from vidream.dream.refinement_policy import REFINEMENT_POLICY, RefinementPolicy, Shares
+from vidream.dream.refinement_policy import REFINEMENT_POLICY, Shares
 from vidream.dream.refinement_step import RefinementStep
 from vidream.dream.residual import ResidualStatistics, match_statistics
 from vidream.dream.target_strength import Measurement, TargetStrength
@@ -35,7 +34,7 @@ _TINY = 1e-6  # keeps a frame that is new as a whole from being divided by nothi
 class _Frame:
     """What the refinement of one frame needs throughout."""
 
-    index: int  # says whose turn it is
+    index: int  # decides which part's turn it is
     octaves: tuple[tuple[Size, float], ...]  # from small to large, with the level to come to
     new: Tensor  # [1, 1, H, W], how much newer each pixel is than the rest, 0 to 1
     evenly_new: float  # how much of every pixel is new, where coherence is less than 1
@@ -45,7 +44,7 @@ class _Frame:
     @property
     def size(self) -> Size:
         """Height and width in pixels."""
-        return self.new.shape[-2], self.new.shape[-1]
+        return size_of(self.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +52,17 @@ class Refiner:
     """Brings propagated dreams to the strength of dreams from scratch, by a dreamer's settings."""
 
     dreamer: Dreamer
-    policy: RefinementPolicy = REFINEMENT_POLICY
 
     def measure(self, dream: Tensor, source: Tensor) -> TargetStrength:
         """Measure a from-scratch dream of a frame, ``[1, 3, H, W]`` each, as a target for later."""
         image = dream.to(self.dreamer.device)
-        sizes = self.dreamer.octave_sizes((dream.shape[-2], dream.shape[-1]))
+        sizes = self.dreamer.octave_sizes(size_of(dream))
         # Seen as its last step saw it, a dream is stronger than as any other step will.
-        views = draw_views(self.dreamer.settings, 0, self.policy.level_views)
+        views = draw_views(self.dreamer.settings, 0, REFINEMENT_POLICY.level_views)
         levels, mean = [], 0.0
         for size in sizes:
             seen = [self.dreamer.cells(resize(image, size), view) for view in views]
-            found = (strength.level(cells, size, self.policy.strength) for cells in seen)
-            levels.append(sum(found) / len(seen))
+            levels.append(sum(strength.level(cells, size) for cells in seen) / len(seen))
             mean = sum(float(cells.mean()) for cells in seen) / len(seen)
         return TargetStrength(tuple(levels), ResidualStatistics.of(dream - source), mean)
 
@@ -82,15 +79,14 @@ class Refiner:
             index: number of the frame, which seeds the views.
 
         Returns:
-            A new float32 tensor of the same shape, in [0, 1], on the same device; and the target
-            for the next frame.
+            A new image on the same device, and the target for the next frame.
         """
         assert init.new_mask is not None, "nothing is propagated"
         device = self.dreamer.device
         image, source, new = (x.to(device) for x in (init.image, source, init.new_mask))
         evenly_new = float(new.amin())
-        views = cycle(draw_views(self.dreamer.settings, index, self.policy.max_views))
-        sizes = self.dreamer.octave_sizes((image.shape[-2], image.shape[-1]))
+        views = cycle(draw_views(self.dreamer.settings, index, REFINEMENT_POLICY.max_views))
+        sizes = self.dreamer.octave_sizes(size_of(image))
         levels = [target.boost * level for level in target.levels]
         frame = _Frame(
             index,
@@ -98,13 +94,13 @@ class Refiner:
             new=(new - evenly_new) / max(1 - evenly_new, _TINY),
             evenly_new=evenly_new,
             hold=target.hold,
-            step=RefinementStep(self.dreamer, source, views.__next__, self.policy),
+            step=RefinementStep(self.dreamer, source, views.__next__),
         )
-        dream = match_statistics(image, source, target.residual, self.policy.residual)
+        dream = match_statistics(image, source, target.residual)
         dream = self._at_coarse_octaves(dream, float(new.mean()) + evenly_new, frame)
         dream, weak, found = self._at_full_size(dream, frame)
         dream = self._in_windows(dream, weak, frame)
-        return dream.to(init.image.device), target.after(found, self.policy.control)
+        return dream.to(init.image.device), target.after(found)
 
     def _at_coarse_octaves(self, dream: Tensor, new: float, frame: _Frame) -> Tensor:
         """Refine the whole frame, so much of which is ``new``, at the octaves under its own size.
@@ -112,7 +108,7 @@ class Refiner:
         One octave every few frames, in turn, is enough while most of the frame is propagated: what
         it brings is not strength, but large shapes in regions that have come into the picture.
         """
-        coarse, policy = list(frame.octaves[:-1]), self.policy
+        coarse, policy = list(frame.octaves[:-1]), REFINEMENT_POLICY
         if new > policy.new_frame:
             steps = round(self.dreamer.settings.steps * new * policy.scratch_share)
             turns = coarse * max(1, steps)
@@ -126,11 +122,11 @@ class Refiner:
     def _at_full_size(self, dream: Tensor, frame: _Frame) -> tuple[Tensor, Tensor, Measurement]:
         """Take steps at full size; for a fraction of a step, on one part of the frame in turn.
 
-        Returns the dream, and of before its last step the deficit of each region,
+        Returns the dream, and from before its last step the deficit of each region,
         ``[1, 1, h, w]``, and the measurement.
         """
-        settings, policy = self.dreamer.settings, self.policy
-        steps = settings.refine_steps + settings.steps * frame.evenly_new * policy.scratch_share
+        settings, share = self.dreamer.settings, REFINEMENT_POLICY.scratch_share
+        steps = settings.refine_steps + settings.steps * frame.evenly_new * share
         parts = self._parts(frame, steps)
         full, level = frame.octaves[-1]
         cells = None
@@ -140,13 +136,13 @@ class Refiner:
             return self._in_part(dream, parts, frame)
         if cells is None:
             cells = self.dreamer.cells(resize(dream, full))
-        return dream, self._deficit(cells, level, frame.new), self._measured(cells, full)
+        return dream, self._deficit(cells, level, frame.new), _measurement(cells, full)
 
     def _in_part(
         self, dream: Tensor, parts: list[Window], frame: _Frame
     ) -> tuple[Tensor, Tensor, Measurement]:
         """Take a step on the part whose turn it is; see :meth:`_at_full_size`."""
-        policy, level = self.policy, frame.octaves[-1][1]
+        policy, level = REFINEMENT_POLICY, frame.octaves[-1][1]
         turn = frame.index % len(parts)
         part = parts[turn]
         new = frame.new[part.of]
@@ -160,11 +156,7 @@ class Refiner:
         assumed = level * _between((1.0, policy.assumed_level), frame.new)
         weak = self._deficit(assumed, level, frame.new)
         weak[part.of] = resize(self._deficit(cells, level, new), part.size)
-        return dream, weak, self._measured(cells, part.size, turn, len(parts))
-
-    def _measured(self, cells: Tensor, size: Size, part: int = 0, parts: int = 1) -> Measurement:
-        found = strength.level(cells, size, self.policy.strength)
-        return Measurement(found, float(cells.mean()), part, parts)
+        return dream, weak, _measurement(cells, part.size, turn, len(parts))
 
     def _parts(self, frame: _Frame, steps: float) -> list[Window]:
         """Return the parts of a frame that have their turns; none for whole steps."""
@@ -172,10 +164,9 @@ class Refiner:
         at_own_size = frame.size == frame.octaves[-1][0]
         if rest < _TINY or not at_own_size or self.dreamer.objective_function.style_losses:
             return []
-        parts = strips(frame.size, max(1, round(1 / rest)), self.policy.margin // 2)
-        if min(min(part.size) for part in parts) < self.dreamer.network.minimum_side:
-            return []
-        return parts
+        parts = strips(frame.size, max(1, round(1 / rest)), REFINEMENT_POLICY.margin // 2)
+        least = min(min(part.size) for part in parts)
+        return parts if least >= self.dreamer.network.minimum_side else []
 
     def _deficit(self, cells: Tensor, level: float, new: Tensor) -> Tensor:
         """Return how urgently each region has to grow, 0 to 1, at the size of the cells' grid."""
@@ -184,11 +175,11 @@ class Refiner:
             return new
         if level <= 0:
             return torch.zeros_like(cells)
-        return strength.deficit(cells, level * _between(self.policy.weak_levels, new))
+        return strength.deficit(cells, level * _between(REFINEMENT_POLICY.weak_levels, new))
 
     def _in_windows(self, image: Tensor, weak: Tensor, frame: _Frame) -> Tensor:
         """Take further steps at full size in windows over the regions with the largest deficit."""
-        policy, steps, size = self.policy, self.dreamer.settings.weak_steps, frame.size
+        policy, steps, size = REFINEMENT_POLICY, self.dreamer.settings.weak_steps, frame.size
         level, minimum = frame.octaves[-1][1], self.dreamer.network.minimum_side
         if not steps or level <= 0 or min(size) < minimum:
             return image
@@ -207,14 +198,14 @@ class Refiner:
         return result.clamp_(0, 1)
 
     def _windows(self, weak: Tensor, size: Size) -> list[Window]:
-        policy = self.policy
+        policy = REFINEMENT_POLICY
         side = max(policy.window_side, self.dreamer.network.minimum_side)
         count = max(1, round(policy.window_share * size[0] * size[1] / policy.window_side**2))
         return windows(weak, size, WindowLimits(side, policy.margin, count, policy.min_deficit))
 
     def _gained(self, image: Tensor, batch: list[Window], frame: _Frame) -> Tensor:
         """Return what further steps add to windows, ``[B, 3, h, w]``."""
-        policy, steps = self.policy, self.dreamer.settings.weak_steps
+        policy, steps = REFINEMENT_POLICY, self.dreamer.settings.weak_steps
         before, new, source = (
             torch.cat([part[window.of] for window in batch])
             for part in (image, frame.new, frame.step.source)
@@ -227,7 +218,11 @@ class Refiner:
         return after - before
 
 
+def _measurement(cells: Tensor, size: Size, part: int = 0, parts: int = 1) -> Measurement:
+    return Measurement(strength.level(cells, size), float(cells.mean()), part, parts)
+
+
 def _between(shares: Shares, new: Tensor) -> Tensor:
     """Return what is due to each pixel from what is due to propagated and to new regions."""
-    propagated, fresh = shares
-    return propagated + (fresh - propagated) * new
+    propagated, at_new = shares
+    return propagated + (at_new - propagated) * new

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from vidream.dream.residual import ResidualPolicy
-from vidream.dream.strength import StrengthPolicy
-from vidream.dream.target_strength import ControlPolicy
+from dataclasses import dataclass
 
 Shares = tuple[float, float]
 """Of a level: of propagated regions, and of new ones."""
@@ -36,9 +32,6 @@ class RefinementPolicy:
     goal_levels: Shares = (1.0, 2.3)  # to reach
     normalize_diameter: int = 48  # pixels over which the size of the gradient is averaged
     normalize_floor: float = 0.05  # share of its mean size that it is divided by at least
-    strength: StrengthPolicy = field(default_factory=StrengthPolicy)
-    control: ControlPolicy = field(default_factory=ControlPolicy)
-    residual: ResidualPolicy = field(default_factory=ResidualPolicy)
 
 
 REFINEMENT_POLICY = RefinementPolicy()

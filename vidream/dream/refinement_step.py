@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 from vidream.dream.ascent import normalize, normalize_locally
 from vidream.dream.dreamer import Dreamer
 from vidream.dream.precondition import precondition
-from vidream.dream.refinement_policy import RefinementPolicy
-from vidream.dream.strength import step_gain
+from vidream.dream.refinement_policy import REFINEMENT_POLICY
+from vidream.dream.strength import STRENGTH_POLICY, step_gain
 from vidream.dream.views import View
 from vidream.dream.windows import Window
 
@@ -25,7 +25,6 @@ class RefinementStep:
     dreamer: Dreamer
     source: Tensor  # the frame, or windows of it, of the shape of the images: content reference
     next_view: Callable[[], View]
-    policy: RefinementPolicy
 
     def within(self, window: Window) -> RefinementStep:
         """Return the same within a window of the frame."""
@@ -51,7 +50,7 @@ class RefinementStep:
         Returns:
             The images, and the strength of each cell before the step, ``[B, 1, h, w]``.
         """
-        settings, policy = self.dreamer.settings, self.policy
+        settings, policy = self.dreamer.settings, REFINEMENT_POLICY
         objective = self.dreamer.objective_function
         view = self.next_view()
         reference = resize(self.source, octave) if objective.content else None
@@ -64,13 +63,12 @@ class RefinementStep:
         else:
             # The gradient of a statistic of all of a frame is large in places and small in others.
             direction = normalize(direction, settings.normalize)
-        most = policy.strength.max_steps
+        most = STRENGTH_POLICY.max_steps
         longest = most + (0 if new is None else policy.longer_steps)
-        strength = replace(policy.strength, max_steps=longest)
-        gain = view.locate(step_gain(found.cells, level, view.size(octave), hold, strength))
+        gain = view.locate(step_gain(found.cells, level, view.size(octave), hold, longest))
         if new is not None:
             gain = gain.minimum(most + policy.longer_steps * new)
         # Geometric mean of the first and the last step of a dream from scratch.
         step_size = settings.step_size * math.sqrt(settings.anneal)
-        detail = resize(step_size * (gain * direction), (image.shape[-2], image.shape[-1]))
+        detail = resize(step_size * (gain * direction), size_of(image))
         return (image + detail).clamp_(0, 1), view.locate_cells(found.cells, octave)

@@ -1,7 +1,7 @@
 """Statistics of a residual, dream − source, held over time.
 
-Steps add what the network does not see, which would accumulate as contrast; and the few steps of
-a propagated dream add less colour than the many of its first, so that it would pale.
+What steps add that the network does not see would accumulate as contrast; and the few steps of a
+propagated dream add less colour than the many of its first.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ class ResidualStatistics:
     @classmethod
     def of(cls, residual: Tensor) -> ResidualStatistics:
         """Measure a residual, ``[1, 3, H, W]`` in [-1, 1]."""
-        light, colour = _parts(residual)
-        return cls(*(float(part.abs().mean()) for part in (light, colour)))
+        return cls(*(float(part.abs().mean()) for part in _parts(residual)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +34,23 @@ class ResidualPolicy:
     tolerance: float = 0.002  # around 1, within which nothing changes
 
 
-RESIDUAL_POLICY = ResidualPolicy()
+_POLICY = ResidualPolicy()
 
 
-def match_statistics(
-    image: Tensor,
-    source: Tensor,
-    target: ResidualStatistics,
-    policy: ResidualPolicy = RESIDUAL_POLICY,
-) -> Tensor:
+def match_statistics(image: Tensor, source: Tensor, target: ResidualStatistics) -> Tensor:
     """Bring the statistics of the residual of ``[1, 3, H, W]`` nearer to a target.
 
-    Brightness approaches that of the target; colour its proportion to brightness. Returns the
-    image itself within the tolerance, or without a target.
+    Brightness approaches the target's; colour its proportion to brightness. Returns the image
+    itself within the tolerance, or without a target.
     """
     residual = image - source
     found = ResidualStatistics.of(residual)
     if not (found.light and found.colour and target.light and target.colour):
         return image
-    light = min(max(target.light / found.light, policy.min_light), policy.max_light)
+    light = min(max(target.light / found.light, _POLICY.min_light), _POLICY.max_light)
     wanted = found.light * target.colour / target.light
-    colour = min(max(wanted / found.colour, 1 / policy.max_colour), policy.max_colour)
-    if max(abs(light - 1), abs(colour - 1)) < policy.tolerance:
+    colour = min(max(wanted / found.colour, 1 / _POLICY.max_colour), _POLICY.max_colour)
+    if max(abs(light - 1), abs(colour - 1)) < _POLICY.tolerance:
         return image
     grey, rest = _parts(residual)
     return (source + light * (grey + colour * rest)).clamp_(0, 1)

@@ -1,9 +1,8 @@
 """Local strength of a dream, and how far it has to grow.
 
-Dreams from scratch are about equally strong everywhere: the local energy of the layer differs
-between frames and regions by 10 to 25 %, while that of the sources differs twofold and is hardly
-correlated with it. So one number for each octave, the *level* of a from-scratch dream, is the
-target for every region of every later frame.
+Dreams from scratch are about equally strong everywhere: local energy differs between frames and
+regions by 10 to 25 %, that of the sources twofold and hardly correlated with it. So one number for
+each octave, the *level* of a from-scratch dream, is the target of every region of later frames.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 
 _TINY = 1e-12
 
@@ -31,19 +30,19 @@ class StrengthPolicy:
 STRENGTH_POLICY = StrengthPolicy()
 
 
-def local_level(cells: Tensor, size: Size, policy: StrengthPolicy = STRENGTH_POLICY) -> Tensor:
+def local_level(cells: Tensor, size: Size) -> Tensor:
     """Average energy ``[B, 1, h, w]``, of an image of ``size`` pixels, over the diameter."""
     for dim in (-2, -1):
         count = cells.shape[dim]
-        radius = min(round(policy.diameter * count / size[dim] / 2), (count - 1) // 2)
+        radius = min(round(STRENGTH_POLICY.diameter * count / size[dim] / 2), (count - 1) // 2)
         if radius:
             cells = _averaged(cells, radius, dim)
     return cells
 
 
-def level(cells: Tensor, size: Size, policy: StrengthPolicy = STRENGTH_POLICY) -> float:
+def level(cells: Tensor, size: Size) -> float:
     """Return the geometric mean of the local energy of an image."""
-    return float(local_level(cells, size, policy).clamp_min(_TINY).log().mean().exp())
+    return float(local_level(cells, size).clamp_min(_TINY).log().mean().exp())
 
 
 def step_gain(
@@ -51,7 +50,7 @@ def step_gain(
     target: float | Tensor,
     size: Size,
     hold: float = 0.0,
-    policy: StrengthPolicy = STRENGTH_POLICY,
+    max_steps: float = STRENGTH_POLICY.max_steps,
 ) -> Tensor:
     """Return the step of each pixel, ``[B, 1, H, W]``: 0 at the level to ``max_steps``.
 
@@ -60,14 +59,14 @@ def step_gain(
     Args:
         cells: energy, ``[B, 1, h, w]``.
         target: the :func:`level`, one or ``[B, 1, H, W]``.
-        size: of the images, in pixels.
+        size: of the images.
         hold: step where the energy is twice the level or more, falling to 0 at the level.
-        policy: constants.
+        max_steps: the longest step.
     """
     if not isinstance(target, Tensor) and target <= 0:
         return torch.ones(cells.shape[0], 1, *size, device=cells.device)
-    reached = local_level(cells, size, policy).clamp_min(_TINY) / _at_cells(target, cells)
-    steps = (-policy.steps_per_efold * reached.log()).clamp(0, policy.max_steps)
+    reached = local_level(cells, size).clamp_min(_TINY) / _at_cells(target, cells)
+    steps = (-STRENGTH_POLICY.steps_per_efold * reached.log()).clamp(0, max_steps)
     return resize(steps + hold * (reached - 1).clamp(0, 1), size)
 
 
@@ -83,14 +82,11 @@ def deficit(cells: Tensor, target: float | Tensor) -> Tensor:
 
 
 def _at_cells(target: float | Tensor, cells: Tensor) -> float | Tensor:
-    if not isinstance(target, Tensor):
-        return target
-    return resize(target, (cells.shape[-2], cells.shape[-1]))
+    return resize(target, size_of(cells)) if isinstance(target, Tensor) else target
 
 
 def _averaged(cells: Tensor, radius: int, dim: int) -> Tensor:
     """Average over ``2·radius + 1`` neighbours along one dimension, repeating the border."""
-    down = dim == -2
-    pad = (0, 0, radius, radius) if down else (radius, radius, 0, 0)
-    window = (2 * radius + 1, 1) if down else (1, 2 * radius + 1)
-    return F.avg_pool2d(F.pad(cells, pad, mode="replicate"), window, stride=1)
+    y, x = (radius, 0) if dim == -2 else (0, radius)
+    padded = F.pad(cells, (x, x, y, y), mode="replicate")
+    return F.avg_pool2d(padded, (2 * y + 1, 2 * x + 1), stride=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 
 import torch
 
@@ -44,8 +44,7 @@ class TargetStrength:
         residual: statistics of its residual.
         mean: its mean energy at full size.
         boost: factor on the levels, 1 to 1.5, for what motion and masks take from dreams.
-        hold: step of regions above their level: what stands out, as where a single channel is
-            raised, fades otherwise.
+        hold: step of regions above their level: what stands out fades otherwise.
         part_means: mean energy of each part of the frame when it was last measured.
     """
 
@@ -56,10 +55,9 @@ class TargetStrength:
     hold: float = 0.0
     part_means: tuple[float, ...] = ()
 
-    def after(
-        self, measured: Measurement, policy: ControlPolicy = CONTROL_POLICY
-    ) -> TargetStrength:
+    def after(self, measured: Measurement) -> TargetStrength:
         """Return the next frame's target, after a measurement."""
+        policy = CONTROL_POLICY
         if measured.level <= 0 or self.levels[-1] <= 0:
             return self
         wanted = policy.margin * self.levels[-1]
@@ -78,14 +76,8 @@ class TargetStrength:
     @property
     def state(self) -> State:
         """The same as float64 tensors on the CPU."""
-        values: dict[str, float | tuple[float, ...]] = {
-            "levels": self.levels,
-            "residual": (self.residual.light, self.residual.colour),
-            "mean": self.mean,
-            "boost": self.boost,
-            "hold": self.hold,
-            "part_means": self.part_means,
-        }
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["residual"] = astuple(self.residual)
         return {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
 
     @classmethod

@@ -43,18 +43,10 @@ class TilePlanner:
         network: sees the images.
         layers: those of its layers that are needed.
         budget: memory that may be taken; running out of it is noted there.
-        policy: its constants.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        layers: Sequence[str],
-        budget: MemoryBudget,
-        policy: TilingPolicy = TILING_POLICY,
-    ) -> None:
-        self._network, self._layers, self._policy = network, layers, policy
-        self.budget = budget
+    def __init__(self, network: Network, layers: Sequence[str], budget: MemoryBudget) -> None:
+        self._network, self._layers, self.budget = network, layers, budget
         self._frame_pixels = 0  # of the largest frame
         self._plans: dict[tuple[int, Size], list[Tile] | None] = {}
         self._logged = False
@@ -81,10 +73,9 @@ class TilePlanner:
         key = count, size
         if key in self._plans:
             return self._plans[key]
-        if len(self._plans) > self._policy.max_plans:
+        if len(self._plans) > TILING_POLICY.max_plans:
             self._plans.clear()
-        plan = self._plans[key] = self._plan(count, size)
-        return plan
+        return self._plans.setdefault(key, self._plan(count, size))
 
     def shrink(self, count: int, size: Size, before: Sequence[Tile] | None) -> None:
         """Halve what is seen at once, for memory has run out.
@@ -111,7 +102,7 @@ class TilePlanner:
         return bytes_per_pixel(self._network)
 
     def _plan(self, count: int, size: Size) -> list[Tile] | None:
-        policy, pixels = self._policy, count * size[0] * size[1]
+        policy, pixels = TILING_POLICY, count * size[0] * size[1]
         frame = policy.frame_bytes * max(self._frame_pixels, pixels)
         left = max(self.budget.bytes - frame, policy.min_step * frame)
         if pixels <= min(self.budget.max_pixels, left / policy.ample_bytes):
@@ -122,25 +113,21 @@ class TilePlanner:
         tiles = self._cut(self.geometry, size, fitting / count)
         if len(tiles) == 1:
             return None
-        taken = count * _largest(tiles) * self._bytes_per_pixel
-        self._log_once(size, tiles, fits=taken <= self.budget.bytes - frame)
+        if not self._logged:
+            self._logged = True
+            taken = count * _largest(tiles) * self._bytes_per_pixel
+            if taken <= self.budget.bytes - frame:
+                _log.info("%s, as memory allows", _described(size, tiles))
+            else:
+                _log.warning(
+                    "%s, and still takes more memory than there is: a smaller max_side helps",
+                    _described(size, tiles),
+                )
         return tiles
 
     def _cut(self, geometry: LayerGeometry, size: Size, max_area: float) -> list[Tile]:
         least = self._network.minimum_side
         return cut(size, max_area, Halo(geometry.stride, geometry.before, geometry.after, least))
-
-    def _log_once(self, size: Size, tiles: Sequence[Tile], *, fits: bool) -> None:
-        if self._logged:
-            return
-        self._logged = True
-        if fits:
-            _log.info("%s, as memory allows", _described(size, tiles))
-        else:
-            _log.warning(
-                "%s, and still takes more memory than there is to spare: a smaller max_side helps",
-                _described(size, tiles),
-            )
 
 
 def _largest(tiles: Sequence[Tile]) -> int:

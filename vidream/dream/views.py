@@ -1,7 +1,4 @@
-"""Views: the jitter that the network sees an image under at one step, and its adjoint.
-
-Jitter spreads what depends on the grid of cells, on one angle or one size.
-"""
+"""Views: the jitter that the network sees an image under at one step, and its adjoint."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 from vidream.core.settings import DreamSettings
 from vidream.core.view_transform import source_coordinates
 
@@ -91,7 +88,7 @@ class View:
     def _moved(self, image: Tensor) -> Tensor:
         if self._rolls:
             return torch.roll(image, self.shift, (-2, -1))
-        size = self.size((image.shape[-2], image.shape[-1]))
+        size = self.size(size_of(image))
         down, right = self.shift
         if self.angle != 0 or self.scale != 1:
             similarity = _Similarity(self.scale, self.angle, (-float(down), -float(right)))

@@ -1,8 +1,4 @@
-"""Windows over weak regions.
-
-All windows of a frame have one size, so that they are dreamed in batches, and networks are set up
-once for it.
-"""
+"""Windows over weak regions, of one size in a frame so that they are dreamed in batches."""
 
 from __future__ import annotations
 
