@@ -1,7 +1,6 @@
 """Colour transfer: the luma of one image with the chroma of another, and matched palettes.
 
-Pure functions on float ``[1, 3, H, W]`` tensors, RGB in [0, 1] as it is stored: gamma-coded, with
-the primaries of BT.709, which are those of sRGB.
+Pure functions on float ``[1, 3, H, W]`` images: gamma-coded RGB in [0, 1], primaries of BT.709.
 """
 
 from __future__ import annotations
@@ -25,13 +24,6 @@ def keep_colour(image: Tensor, frame: Tensor) -> Tensor:
     """Return Y' of an image with Cb and Cr of its frame (BT.709).
 
     Where no RGB colour is as bright or as dark as that, it is desaturated just as far as it must.
-
-    Args:
-        image: RGB in [0, 1].
-        frame: likewise; of the same size.
-
-    Returns:
-        RGB in [0, 1].
     """
     bright = luma(image)
     # Cb and Cr are multiples of B − Y' and R − Y': to keep both is to keep RGB − Y'.
@@ -43,15 +35,10 @@ def keep_colour(image: Tensor, frame: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Mean and covariance of the colours of an image.
+    """Mean and covariance of the colours of an image."""
 
-    Args:
-        mean: float64 ``[3]``, on the CPU.
-        covariance: float64 ``[3, 3]``, likewise.
-    """
-
-    mean: Tensor = field(repr=False)
-    covariance: Tensor = field(repr=False)
+    mean: Tensor = field(repr=False)  # float64 [3], on the CPU
+    covariance: Tensor = field(repr=False)  # float64 [3, 3]
 
 
 def palette(image: Tensor) -> Palette:
@@ -66,16 +53,8 @@ def palette(image: Tensor) -> Palette:
 def match_colour(image: Tensor, target: Palette) -> Tensor:
     """Return an image with the mean and covariance of colour of a target.
 
-    By the linear map that moves its colours least (Monge-Kantorovich; Pitié, Kokaram 2007). Unlike
-    there, a little variance is added on both sides, so that an image of a single colour is not
-    blown up into noise.
-
-    Args:
-        image: RGB in [0, 1].
-        target: what to match.
-
-    Returns:
-        RGB, clipped to [0, 1].
+    By the linear map that moves its colours least (Monge-Kantorovich; Pitié, Kokaram 2007), with a
+    little variance added on both sides: an image of a single colour is not blown up into noise.
     """
     own = palette(image)
     matrix = transfer(own.covariance, target.covariance)

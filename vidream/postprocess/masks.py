@@ -47,15 +47,10 @@ class Mask:
         return self._image.moving
 
     def at(self, time: Fraction, size: Size, device: torch.device | str = "cpu") -> Tensor:
-        """Return the mask at a time, which is never before that of the last call.
+        """Return ``[1, 1, H, W]``, 0 (the frame) to 1 (the effect), stretched to the size.
 
-        Args:
-            time: seconds since the clip began. After the mask's end its last frame holds.
-            size: height and width of the frame; the mask is stretched to it.
-            device: of the result.
-
-        Returns:
-            ``[1, 1, H, W]`` in [0, 1]: 0 (the frame) to 1 (the effect).
+        Times are in seconds since the clip began, and never decrease. After the mask's end its last
+        frame holds.
         """
         shown = self._image.at(time)
         key = (shown.index, size)

@@ -1,8 +1,4 @@
-"""What becomes of the image of a frame before it is shown.
-
-Of the shown image only: what is propagated to the next frame is the image as it was, so that
-nothing that is done here feeds back.
-"""
+"""What becomes of an image before it is shown; what is propagated is the image as it was."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from torch import Tensor
 from vidream.core.effect import Context
 from vidream.core.errors import prefix_errors
 from vidream.core.filters import guided_filter
-from vidream.core.images import to_tensor
+from vidream.core.images import size_of, to_tensor
 from vidream.core.settings import PostprocessSettings, ReadSettings
 from vidream.media.stills import read_still
 from vidream.postprocess.colour import Palette, keep_colour, match_colour, palette
@@ -32,16 +28,11 @@ class EdgeSettings:
     fit_radius: int = 2  # on the grid of fits: finer costs four times as much and looks alike
 
 
-EDGES = EdgeSettings()
+SETTINGS = EdgeSettings()
 
 
 class PostProcessor:
     """Turns the image of a frame into what is shown. A context manager.
-
-    It holds the mask and the colours to match; amounts are those of each frame's context.
-
-    Args:
-        settings: what is done; at their defaults nothing, at no cost.
 
     Raises:
         InputError: the mask or the picture whose colours to match cannot be read.
@@ -70,15 +61,9 @@ class PostProcessor:
         return self._mask is not None and self._mask.is_moving
 
     def __call__(self, image: Tensor, frame: Tensor, context: Context) -> Tensor:
-        """Return what is shown.
+        """Return what is shown of an image, ``[1, 3, H, W]`` RGB in [0, 1], made of a frame.
 
-        Args:
-            image: float32 ``[1, 3, H, W]`` RGB in [0, 1].
-            frame: what it was made of, likewise.
-            context: of the frame; their times never go back.
-
-        Returns:
-            Likewise; the image itself if nothing is done.
+        The times of the contexts never go back.
         """
         settings = context.settings.postprocess
         shown = image
@@ -90,41 +75,26 @@ class PostProcessor:
             shown = match_colour(shown, self._palette or palette(frame))
         shown = blend(shown, frame, settings.strength)
         if self._mask is not None:
-            size = (int(frame.shape[-2]), int(frame.shape[-1]))
-            mask = self._mask.at(context.time, size, frame.device)
+            mask = self._mask.at(context.time, size_of(frame), frame.device)
             # Exact at both ends, bit for bit, which frame + mask · (shown − frame) is not.
             shown = torch.lerp(frame, shown, mask)
         return shown
 
 
 def blend(image: Tensor, frame: Tensor, strength: float) -> Tensor:
-    """Return an image with more or less of what it adds to its frame.
-
-    Args:
-        image: ``[1, 3, H, W]`` RGB in [0, 1].
-        frame: likewise.
-        strength: 0 (the frame, bit for bit), 1 (the image itself) or more.
-    """
+    """Return the frame at strength 0, bit for bit, the image at 1, and more of it beyond."""
     if strength == 1:
         return image
     return torch.lerp(frame, image, strength).clamp_(0, 1)
 
 
-def keep_edges(
-    image: Tensor, frame: Tensor, amount: float, settings: EdgeSettings = EDGES
-) -> Tensor:
-    """Smooth what an image adds to its frame, with the frame as guide.
+def keep_edges(image: Tensor, frame: Tensor, amount: float) -> Tensor:
+    """Smooth what an image adds to its frame, ``[1, 3, H, W]`` both, by a share from 0 to 1.
 
-    The frame's edges stay as sharp as they are, and what the image adds across them is averaged.
-
-    Args:
-        image: ``[1, 3, H, W]`` RGB in [0, 1].
-        frame: likewise.
-        amount: 0 (the image as it is) to 1 (all that it adds is smoothed).
-        settings: the constants.
+    By a guided filter: the frame's edges stay sharp.
     """
-    radius = max(2, round(min(frame.shape[-2:]) * settings.radius))
+    radius = max(2, round(min(frame.shape[-2:]) * SETTINGS.radius))
     residual = image - frame
-    subsample = max(1, round(radius / settings.fit_radius))
-    smoothed = guided_filter(frame, residual, radius, settings.eps, subsample)
+    subsample = max(1, round(radius / SETTINGS.fit_radius))
+    smoothed = guided_filter(frame, residual, radius, SETTINGS.eps, subsample)
     return (frame + torch.lerp(residual, smoothed, amount)).clamp_(0, 1)

@@ -59,7 +59,6 @@ def align(
     matrix: Array,
     pictures: GreyPair,
     region: npt.NDArray[np.bool_],
-    settings: AlignmentSettings = SETTINGS,
 ) -> Array | None:
     """Return the homography along which the pictures agree best in a region.
 
@@ -67,30 +66,28 @@ def align(
         matrix: where to start; should be right to a pixel.
         pictures: to align.
         region: ``[h, w]`` from the upper left corner on.
-        settings: the constants.
 
     Returns:
         None if it is hardly better than standing still, or far from the start.
     """
-    problem = _Problem.of(pictures, region, settings)
+    problem = _Problem.of(pictures, region)
     start, best, least = matrix, matrix, np.inf
-    for _ in range(settings.max_steps + 1):
+    for _ in range(SETTINGS.max_steps + 1):
         residual, weight, cost = problem.evaluate(matrix)
         if not cost < least:
             break
         best, gain, least = matrix, least - cost, cost
-        if gain < settings.min_gain * cost:
+        if gain < SETTINGS.min_gain * cost:
             break
         matrix = problem.step(matrix, residual, weight)
-    near = mean_distance(best, start, pictures.size) < settings.max_drift
-    return best if near and least < settings.max_cost * problem.still_cost() else None
+    near = mean_distance(best, start, pictures.size) < SETTINGS.max_drift
+    return best if near and least < SETTINGS.max_cost * problem.still_cost() else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
     """The least-squares problem at textured pixels."""
 
-    settings: AlignmentSettings
     earlier: Grey  # the picture that is sampled
     x: npt.NDArray[np.intp]  # columns of the pixels, [N]
     y: npt.NDArray[np.intp]  # rows, [N]
@@ -100,26 +97,24 @@ class _Problem:
     design: Array
 
     @classmethod
-    def of(
-        cls, pictures: GreyPair, region: npt.NDArray[np.bool_], settings: AlignmentSettings
-    ) -> _Problem:
-        y, x = _textured_pixels(pictures, region, settings)
+    def of(cls, pictures: GreyPair, region: npt.NDArray[np.bool_]) -> _Problem:
+        y, x = _textured_pixels(pictures, region)
         unit, cx, cy = _frame_units(pictures.size)
         # Warps are composed on the side of the current picture: its gradients serve every step.
         u, v = (x - cx) / unit, (y - cy) / unit
         down = pictures.down[y, x].astype(np.float64)
         right = pictures.right[y, x].astype(np.float64)
         columns = [right * u, right * v, right, down * u, down * v, down]
-        if len(y) > settings.max_pixels // 4:
+        if len(y) > SETTINGS.max_pixels // 4:
             inward = right * u + down * v
             columns += [-inward * u, -inward * v]
         now = pictures.current[y, x].astype(np.float64)
-        return cls(settings, pictures.earlier, x, y, now, np.stack(columns, 1))
+        return cls(pictures.earlier, x, y, now, np.stack(columns, 1))
 
     def still_cost(self) -> float:
         """Return the cost of standing still."""
         difference = np.square(self.earlier[self.y, self.x] - self.now)
-        return float(np.minimum(difference, self.settings.outlier**2).mean())
+        return float(np.minimum(difference, SETTINGS.outlier**2).mean())
 
     def evaluate(self, matrix: Array) -> tuple[Array, Array, float]:
         """Return differences and weights of the pixels, ``[N]``, and the cost, a robust mean."""
@@ -129,9 +124,9 @@ class _Problem:
         px, py = mapped[0] / mapped[2], mapped[1] / mapped[2]
         inside = (px >= 0) & (px <= width - 1) & (py >= 0) & (py <= height - 1)
         difference = _sample(self.earlier, px, py) - self.now
-        outlier = self.settings.outlier
+        outlier = SETTINGS.outlier
         weight = inside / (1 + np.square(difference / outlier))
-        if inside.sum() < self.settings.min_inside * len(inside):
+        if inside.sum() < SETTINGS.min_inside * len(inside):
             return difference, weight, np.inf
         errors = np.minimum(np.square(difference), outlier**2)[inside]
         return difference, weight, float(errors.sum() / inside.sum())
@@ -139,7 +134,7 @@ class _Problem:
     def step(self, matrix: Array, difference: Array, weight: Array) -> Array:
         """Return the homography after a Gauss-Newton step."""
         normal = matmul(self.design.T, weight[:, None] * self.design)
-        normal += self.settings.damping * np.trace(normal) / len(normal) * np.eye(len(normal))
+        normal += SETTINGS.damping * np.trace(normal) / len(normal) * np.eye(len(normal))
         gradient = matmul(self.design.T, (weight * difference)[:, None])
         step = np.linalg.solve(normal, gradient)[:, 0]
         unit, cx, cy = _frame_units((self.earlier.shape[0], self.earlier.shape[1]))
@@ -151,8 +146,7 @@ class _Problem:
         # earlier(M x) ≈ current(D x): so M ← M D⁻¹, in normalised coordinates.
         to_pixels = np.array([[unit, 0, cx], [0, unit, cy], [0, 0, 1.0]])
         matrix = matrix @ to_pixels @ np.linalg.inv(change) @ np.linalg.inv(to_pixels)
-        composed: Array = matrix / matrix[2, 2]
-        return composed
+        return matrix / matrix[2, 2]  # type: ignore[no-any-return]
 
 
 def _frame_units(size: Size) -> tuple[float, float, float]:
@@ -161,14 +155,14 @@ def _frame_units(size: Size) -> tuple[float, float, float]:
 
 
 def _textured_pixels(
-    pictures: GreyPair, region: npt.NDArray[np.bool_], settings: AlignmentSettings
+    pictures: GreyPair, region: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return rows and columns of pixels with large gradients in a region."""
     strength = np.square(pictures.down) + np.square(pictures.right)
     strength = strength[: region.shape[0], : region.shape[1]] * region
-    y, x = np.nonzero(strength > settings.texture**2)
-    if len(y) > settings.max_pixels:
-        chosen = np.arange(settings.max_pixels) * len(y) // settings.max_pixels
+    y, x = np.nonzero(strength > SETTINGS.texture**2)
+    if len(y) > SETTINGS.max_pixels:
+        chosen = np.arange(SETTINGS.max_pixels) * len(y) // SETTINGS.max_pixels
         y, x = y[chosen], x[chosen]
     return y, x
 
@@ -190,5 +184,4 @@ def _sample(image: Grey, x: Array, y: Array) -> Array:
     right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
     above = image[top, left] * (1 - a) + image[top, right] * a
     below = image[bottom, left] * (1 - a) + image[bottom, right] * a
-    sampled: Array = above * (1 - b) + below * b
-    return sampled
+    return above * (1 - b) + below * b  # type: ignore[no-any-return]

@@ -1,20 +1,19 @@
 """Parametric motion of the whole picture: the camera's, and that of large objects before it.
 
-Homographies from the current frame to an earlier one are found by RANSAC over the optical flow of
-textured cells, one after another on what is left (Torr 1998), and refined on the pictures
-themselves (:mod:`vidream.temporal.alignment`), which is several times more accurate than the flow
-that they come from. All of it is deterministic: the random samples have a fixed seed.
+Homographies are found by RANSAC over the flow of textured cells, one after another on what is left
+(Torr 1998), and refined on the pictures (:mod:`vidream.temporal.alignment`), which is several times
+more accurate. Deterministic: the random samples have a fixed seed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from vidream.core.images import Size
-from vidream.temporal.alignment import AlignmentSettings, Grey, GreyPair, align
+from vidream.temporal.alignment import Grey, GreyPair, align
 from vidream.temporal.flow import FlowArray
 from vidream.temporal.homography import Array, flow_distance, matmul, mean_distance
 
@@ -38,46 +37,40 @@ class GlobalMotionSettings:
     still: float = 0.05  # mean displacement up to which a motion is standing still
     still_bonus: float = 0.03  # share of all votes by which standing still may do worse
     still_extent: float = 0.35  # of standing still where no cell shows it
-    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
 
 SETTINGS = GlobalMotionSettings()
 
 
-def fit_global_motions(
-    flow: FlowArray, current: Grey, earlier: Grey, settings: GlobalMotionSettings = SETTINGS
-) -> list[Array]:
-    """Return homographies that explain the flow, the background's first.
-
-    Standing still is among them, as the identity.
+def fit_global_motions(flow: FlowArray, current: Grey, earlier: Grey) -> list[Array]:
+    """Return homographies that explain the flow, the background's first, the identity among them.
 
     Args:
         flow: finite ``[H, W, 2]``, from the current picture to the earlier one.
         current: brightness in [0, 1], ``[H, W]``.
         earlier: likewise.
-        settings: the constants.
     """
     size = (current.shape[0], current.shape[1])
-    rows, columns = size[0] // settings.cell, size[1] // settings.cell
-    if rows * columns < settings.min_cells:
+    rows, columns = size[0] // SETTINGS.cell, size[1] // SETTINGS.cell
+    if rows * columns < SETTINGS.min_cells:
         return [np.eye(3)]
     pictures = GreyPair.of(current, earlier)
-    cells = _Cells.of(flow, pictures, settings)
-    min_votes = settings.min_share * cells.votes.sum()
+    cells = _Cells.of(flow, pictures)
+    min_votes = SETTINGS.min_share * cells.votes.sum()
     found: list[tuple[float, Array]] = []
-    still_extent = settings.still_extent
-    for _ in range(settings.max_motions + 1):
-        fitted = _fit_similarity(cells, min_votes, size, settings)
-        if fitted is None or len(found) == settings.max_motions:
+    still_extent = SETTINGS.still_extent
+    for _ in range(SETTINGS.max_motions + 1):
+        fitted = _fit_similarity(cells, min_votes, size)
+        if fitted is None or len(found) == SETTINGS.max_motions:
             break
         matrix, votes = fitted
         votes = votes.reshape(rows, columns)
-        region = np.repeat(np.repeat(votes > 0, settings.cell, 0), settings.cell, 1)
+        region = np.repeat(np.repeat(votes > 0, SETTINGS.cell, 0), SETTINGS.cell, 1)
         refined = None
-        if not _is_still(matrix, size, settings):
-            refined = align(matrix, pictures, region, settings.alignment)
+        if not _is_still(matrix, size):
+            refined = align(matrix, pictures, region)
             matrix = matrix if refined is None else refined
-        if _is_still(matrix, size, settings):
+        if _is_still(matrix, size):
             still_extent = max(still_extent, _extent(votes))
         elif refined is not None:
             found.append((_extent(votes), matrix))
@@ -97,14 +90,14 @@ class _Cells:
     votes: Array  # confidence, 0 to 1, [N]; 0 where it is too small, or a motion is found already
 
     @classmethod
-    def of(cls, flow: FlowArray, pictures: GreyPair, settings: GlobalMotionSettings) -> _Cells:
-        confidence = _cell_confidence(pictures, settings)
-        y, x = np.mgrid[: confidence.shape[0], : confidence.shape[1]] * float(settings.cell)
-        points = np.stack((x.ravel(), y.ravel()), 1) + (settings.cell - 1) / 2
-        mean = _cell_means(flow, settings.cell).reshape(-1, 2)
+    def of(cls, flow: FlowArray, pictures: GreyPair) -> _Cells:
+        confidence = _cell_confidence(pictures)
+        y, x = np.mgrid[: confidence.shape[0], : confidence.shape[1]] * float(SETTINGS.cell)
+        points = np.stack((x.ravel(), y.ravel()), 1) + (SETTINGS.cell - 1) / 2
+        mean = _cell_means(flow, SETTINGS.cell).reshape(-1, 2)
         length = np.linalg.norm(mean, axis=1)
-        tolerance = settings.tolerance + settings.relative_tolerance * length
-        votes = np.where(confidence > settings.min_confidence, confidence, 0.0).ravel()
+        tolerance = SETTINGS.tolerance + SETTINGS.relative_tolerance * length
+        votes = np.where(confidence > SETTINGS.min_confidence, confidence, 0.0).ravel()
         return cls(points, mean, tolerance, votes)
 
     def select(self, chosen: npt.NDArray[np.intp]) -> _Cells:
@@ -118,21 +111,16 @@ def _cell_means(values: npt.NDArray[np.floating], cell: int) -> Array:
     rows, columns = values.shape[0] // cell, values.shape[1] // cell
     cut = values[: rows * cell, : columns * cell].reshape(rows, cell, columns * cell, -1)
     sums = cut.sum(1).reshape(rows, columns, cell, -1).sum(2, dtype=np.float64)
-    means: Array = sums / cell**2
-    return means
+    return sums / cell**2  # type: ignore[no-any-return]
 
 
-def _cell_confidence(pictures: GreyPair, settings: GlobalMotionSettings) -> Array:
-    """Return how well flow is determined in each cell, 0 to 1, by the structure tensor.
-
-    The smaller eigenvalue says how much texture there is across the direction that has least.
-    """
+def _cell_confidence(pictures: GreyPair) -> Array:
+    """Return how well flow is determined in each cell, 0 to 1, by its structure tensor."""
     down, right = pictures.down, pictures.right
     products = np.stack((down * down, right * right, down * right), -1)
-    yy, xx, xy = np.moveaxis(_cell_means(products, settings.cell), -1, 0)
+    yy, xx, xy = np.moveaxis(_cell_means(products, SETTINGS.cell), -1, 0)
     smaller = (yy + xx) / 2 - np.sqrt(((yy - xx) / 2) ** 2 + xy**2)
-    confidence: Array = smaller / (smaller + settings.texture**2)
-    return confidence
+    return smaller / (smaller + SETTINGS.texture**2)  # type: ignore[no-any-return]
 
 
 def _extent(votes: Array) -> float:
@@ -144,30 +132,25 @@ def _extent(votes: Array) -> float:
     return float(max(sides) * np.sqrt(sides[0] * sides[1]))
 
 
-def _is_still(matrix: Array, size: Size, settings: GlobalMotionSettings) -> bool:
+def _is_still(matrix: Array, size: Size) -> bool:
     """Return whether a homography moves the picture by next to nothing."""
-    return mean_distance(matrix, np.eye(3), size) < settings.still
+    return mean_distance(matrix, np.eye(3), size) < SETTINGS.still
 
 
-def _fit_similarity(
-    cells: _Cells, min_votes: float, size: Size, settings: GlobalMotionSettings
-) -> tuple[Array, Array] | None:
-    """Return a similarity and the votes of the cells it explains, ``[N]``; None without any.
-
-    Shear and perspective are left to the alignment of the pictures.
-    """
+def _fit_similarity(cells: _Cells, min_votes: float, size: Size) -> tuple[Array, Array] | None:
+    """Return a similarity and the votes of the cells it explains, ``[N]``; None without any."""
     usable = np.flatnonzero(cells.votes)
-    if len(usable) < settings.min_cells or cells.votes.sum() < min_votes:
+    if len(usable) < SETTINGS.min_cells or cells.votes.sum() < min_votes:
         return None
     # In units of half the frame's length, about its centre: well conditioned.
     unit, centre = max(size) / 2, np.array(size[::-1]) / 2 - 0.5
     voters = cells.select(usable)
     model = _Similarities.at((voters.points - centre) / unit)
-    best = _ransac(voters, model, settings)
-    for _ in range(settings.reweightings):
+    best = _ransac(voters, model)
+    for _ in range(SETTINGS.reweightings):
         best = _reweighted_fit(voters, model, best)
     close = _squared_errors(voters, model, best) < 1
-    if close.sum() < settings.min_cells or voters.votes[close].sum() < min_votes:
+    if close.sum() < SETTINGS.min_cells or voters.votes[close].sum() < min_votes:
         return None
     votes = np.zeros(len(cells.votes))
     votes[usable[close]] = voters.votes[close]
@@ -196,35 +179,33 @@ class _Similarities:
         return cls(points, np.stack((x, -y, one, zero), 1), np.stack((y, x, zero, one), 1))
 
 
-def _ransac(cells: _Cells, model: _Similarities, settings: GlobalMotionSettings) -> Array:
+def _ransac(cells: _Cells, model: _Similarities) -> Array:
     """Return the similarity, ``[4]``, that most cells vote for."""
     chance = cells.votes / cells.votes.sum()
     random = np.random.default_rng(0)
-    pairs = random.choice(len(cells.votes), (settings.samples, 2), p=chance)
+    pairs = random.choice(len(cells.votes), (SETTINGS.samples, 2), p=chance)
     systems = np.concatenate((model.right[pairs], model.down[pairs]), 1)  # [S, 4, 4]
     wanted = np.concatenate((cells.flow[pairs, 0], cells.flow[pairs, 1]), 1)
     baseline = np.linalg.norm(model.points[pairs[:, 0]] - model.points[pairs[:, 1]], axis=1)
-    apart = baseline > settings.min_baseline
+    apart = baseline > SETTINGS.min_baseline
     # Standing still is one hypothesis of all.
     hypotheses = np.zeros((1 + int(apart.sum()), 4))
     hypotheses[1:] = np.linalg.solve(systems[apart], wanted[apart][..., None])[..., 0]
-    some = np.arange(0, len(cells.votes), -(-len(cells.votes) // settings.max_voters))
+    some = np.arange(0, len(cells.votes), -(-len(cells.votes) // SETTINGS.max_voters))
     right = matmul(hypotheses, model.right[some].T) - cells.flow[some, 0]
     down = matmul(hypotheses, model.down[some].T) - cells.flow[some, 1]
     errors = (np.square(right) + np.square(down)) / cells.tolerance[some] ** 2
     votes = cells.votes[some]
     cost = matmul(np.minimum(errors, 1.0), votes[:, None])[:, 0] / votes.sum()
-    cost[0] -= settings.still_bonus
-    best: Array = hypotheses[int(cost.argmin())]
-    return best
+    cost[0] -= SETTINGS.still_bonus
+    return hypotheses[int(cost.argmin())]  # type: ignore[no-any-return]
 
 
 def _squared_errors(cells: _Cells, model: _Similarities, similarity: Array) -> Array:
     """Return squared distances of the flow from a similarity, over the tolerance's, ``[N]``."""
     right = matmul(model.right, similarity[:, None])[:, 0] - cells.flow[:, 0]
     down = matmul(model.down, similarity[:, None])[:, 0] - cells.flow[:, 1]
-    squares: Array = (right**2 + down**2) / cells.tolerance**2
-    return squares
+    return (right**2 + down**2) / cells.tolerance**2
 
 
 def _reweighted_fit(cells: _Cells, model: _Similarities, similarity: Array) -> Array:

@@ -32,14 +32,12 @@ def map_points(matrix: Array, points: Array) -> Array:
     """Return where a homography leads from points ``[N, 2]``."""
     mapped = matmul(np.c_[points, np.ones(len(points))], matrix.T)
     depth = np.where(np.abs(mapped[:, 2:]) < _MIN_DEPTH, _MIN_DEPTH, mapped[:, 2:])
-    there: Array = mapped[:, :2] / depth
-    return there
+    return mapped[:, :2] / depth
 
 
 def flow_distance(matrix: Array, points: Array, flow: Array) -> Array:
     """Return how far each point's flow ``[N, 2]`` is from where the homography leads, ``[N]``."""
-    distance: Array = np.linalg.norm(map_points(matrix, points) - points - flow, axis=1)
-    return distance
+    return np.linalg.norm(map_points(matrix, points) - points - flow, axis=1)  # type: ignore[no-any-return]
 
 
 def mean_distance(matrix: Array, other: Array, size: Size) -> float:

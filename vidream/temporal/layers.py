@@ -1,7 +1,6 @@
 """Layers of motion: how each region of the picture moves, also where it shows no texture.
 
-Optical flow is undetermined in a region without texture. Its motion is chosen between *layers*
-(Wang and Adelson 1994): the global motions of the picture, standing still among them, and the flow
+*Layers* (Wang and Adelson 1994) are the global motions, standing still among them, and the flow
 itself. Every textured pixel votes for the layer that explains it, and its vote reaches into flat
 regions around it, the less the farther; where none arrives, the background's motion holds.
 """
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidream.core.filters import local_mean
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 from vidream.temporal.warp import warp
 
 
@@ -53,52 +52,48 @@ def layered_flow(
     motions: Sequence[Tensor],
     current: Tensor,
     earlier: Tensor,
-    settings: LayerSettings = SETTINGS,
 ) -> Tensor:
     """Return the flow of the layer that each pixel belongs to.
 
-    Where that is standing still, the flow is exactly 0. Where it is another global motion, the
-    deviation of the flow nearby is added to it, as of parallax and rolling shutter. Where it is the
-    flow itself, flat regions take it from textured pixels nearby.
+    For standing still exactly 0; to another global motion the deviation of the flow nearby is
+    added, as of parallax and rolling shutter; flow itself is filled in from textured pixels nearby.
 
     Args:
         flow: ``[1, 2, H, W]``, from the current picture to the earlier one, in pixels.
         motions: flow of the global motions, likewise; the background's first.
         current: brightness in [0, 1], ``[1, 1, H, W]``.
         earlier: likewise.
-        settings: the constants.
     """
-    height, width = flow.shape[-2:]
+    size = size_of(flow)
     now, then = local_mean(_halved(current), 1), local_mean(_halved(earlier), 1)
-    texture = texture_confidence(now, settings)
+    texture = texture_confidence(now)
     flows = [*(_halved(motion) for motion in motions), _halved(flow)]
-    errors = [_differences(now, then, layer, (height, width)) for layer in flows]
-    costs = _costs(errors, settings)
+    errors = [_differences(now, then, layer, size) for layer in flows]
+    costs = _costs(errors)
     winner = _lowest(costs)
     votes = texture * torch.cat([winner == k for k in range(len(flows))], 1)
-    costs = costs - settings.vote_weight * _sum_over_scales(votes)
-    label = _lowest(resize(costs, (height, width)))
+    costs = costs - SETTINGS.vote_weight * _sum_over_scales(votes)
+    label = _lowest(resize(costs, size))
     own = votes[:, -1:]
     chosen = torch.zeros_like(flow)
     if own.any():
-        filled = resize(_filled(flows[-1], own, settings.regularization), (height, width))
+        filled = resize(_filled(flows[-1], own, SETTINGS.regularization), size)
         chosen = torch.where(label == len(motions), filled, chosen)
     for k, motion in enumerate(motions):
         if motion.any():
             offset = flows[-1] - flows[k]
-            small = offset.square().sum(1, keepdim=True) < settings.max_deviation**2
-            deviation = _deviation(offset, votes[:, k : k + 1] * small, settings)
-            along = _differences(now, then, flows[k] + deviation, (height, width))
-            without = local_mean(errors[k], settings.deviation_radius)
-            with_it = local_mean(along, settings.deviation_radius)
-            better = without - settings.deviation_gain * with_it - settings.deviation_margin
-            deviation = deviation * (better / settings.deviation_ramp).clamp(0, 1)
-            moved = motion + resize(deviation, (height, width))
-            chosen = torch.where(label == k, moved, chosen)
+            small = offset.square().sum(1, keepdim=True) < SETTINGS.max_deviation**2
+            deviation = _deviation(offset, votes[:, k : k + 1] * small)
+            along = _differences(now, then, flows[k] + deviation, size)
+            without = local_mean(errors[k], SETTINGS.deviation_radius)
+            with_it = local_mean(along, SETTINGS.deviation_radius)
+            better = without - SETTINGS.deviation_gain * with_it - SETTINGS.deviation_margin
+            deviation = deviation * (better / SETTINGS.deviation_ramp).clamp(0, 1)
+            chosen = torch.where(label == k, motion + resize(deviation, size), chosen)
     return chosen
 
 
-def texture_confidence(image: Tensor, settings: LayerSettings = SETTINGS) -> Tensor:
+def texture_confidence(image: Tensor) -> Tensor:
     """Return how well a picture ``[1, 1, h, w]`` determines flow at each pixel, 0 to 1.
 
     By the smaller eigenvalue of the structure tensor: an edge alone leaves its direction open.
@@ -110,18 +105,17 @@ def texture_confidence(image: Tensor, settings: LayerSettings = SETTINGS) -> Ten
     xx, yy, xy = tensor[:, :1], tensor[:, 1:2], tensor[:, 2:]
     smaller: Tensor = (xx + yy) / 2 - (((xx - yy) / 2).square() + xy.square()).sqrt()
     smaller = smaller.clamp_min(0)
-    confidence: Tensor = smaller / (smaller + settings.texture**2)
-    return confidence
+    return smaller / (smaller + SETTINGS.texture**2)
 
 
-def _costs(differences: list[Tensor], settings: LayerSettings) -> Tensor:
+def _costs(differences: list[Tensor]) -> Tensor:
     """Return the cost of each layer at each pixel, ``[1, L, h, w]``."""
-    costs = local_mean(torch.cat(differences, 1), settings.cost_radius)
+    costs = local_mean(torch.cat(differences, 1), SETTINGS.cost_radius)
     # The flow was fitted to the pictures, noise included: it must do better than a global motion.
-    costs[:, -1] = costs[:, -1] * settings.flow_gain + settings.flow_margin
-    worse = costs - costs.amin(1, keepdim=True) - settings.noise
-    costs = (worse / settings.evidence).clamp(0, settings.max_cost)
-    costs[:, 1:] += settings.prior
+    costs[:, -1] = costs[:, -1] * SETTINGS.flow_gain + SETTINGS.flow_margin
+    worse = costs - costs.amin(1, keepdim=True) - SETTINGS.noise
+    costs = (worse / SETTINGS.evidence).clamp(0, SETTINGS.max_cost)
+    costs[:, 1:] += SETTINGS.prior
     return costs
 
 
@@ -151,16 +145,16 @@ def _sum_over_scales(votes: Tensor) -> Tensor:
         levels.append(_halved(levels[-1]))
     total = torch.zeros_like(levels[-1])
     for level in reversed(levels[1:]):
-        total = resize(total, (level.shape[-2], level.shape[-1])) + local_mean(level, 1)
-    return resize(total, (votes.shape[-2], votes.shape[-1]))
+        total = resize(total, size_of(level)) + local_mean(level, 1)
+    return resize(total, size_of(votes))
 
 
-def _deviation(offset: Tensor, weight: Tensor, settings: LayerSettings) -> Tensor:
+def _deviation(offset: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted local average of ``[1, 2, h, w]``, with what is short shrunk to 0."""
-    sums = local_mean(torch.cat((offset * weight, weight), 1), settings.deviation_radius)
-    mean = sums[:, :2] / (sums[:, 2:] + settings.regularization)
+    sums = local_mean(torch.cat((offset * weight, weight), 1), SETTINGS.deviation_radius)
+    mean = sums[:, :2] / (sums[:, 2:] + SETTINGS.regularization)
     square = mean.square().sum(1, keepdim=True)
-    return mean * (1 - settings.flow_error**2 / square.clamp_min(1e-12)).clamp_min(0)
+    return mean * (1 - SETTINGS.flow_error**2 / square.clamp_min(1e-12)).clamp_min(0)
 
 
 def _filled(flow: Tensor, weight: Tensor, regularization: float) -> Tensor:
@@ -173,7 +167,7 @@ def _filled(flow: Tensor, weight: Tensor, regularization: float) -> Tensor:
         levels.append(_halved(levels[-1]))
     filled = levels[-1][:, :2] / (levels[-1][:, 2:] + 1e-6)
     for level in reversed(levels[:-1]):
-        coarse = resize(filled, (level.shape[-2], level.shape[-1]))
+        coarse = resize(filled, size_of(level))
         filled = (level[:, :2] + regularization * coarse) / (level[:, 2:] + regularization)
     return filled
 

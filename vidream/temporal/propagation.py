@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vidream.core.effect import InitImage, State
-from vidream.core.images import resize
+from vidream.core.images import resize, size_of
 from vidream.temporal.tracking import Motion
 from vidream.temporal.warp import inside_mask, resize_flow, warp
 
@@ -35,8 +35,8 @@ class DreamState:
     Args:
         index: number of the frame.
         frame: float32 ``[1, 3, H, W]`` RGB in [0, 1].
-        image: what the effect made of it, likewise.
-        keyframes: of earlier frames, the closest first.
+        image: what the effect made of it.
+        keyframes: the closest first.
         effect: the state that the effect returned.
 
     Raises:
@@ -86,11 +86,10 @@ def propagate(
 ) -> InitImage:
     """Return the initial image of a frame: ``clip(frame + coherence · warp(residual, flow))``.
 
-    Propagating the residual and not the image keeps the frame's own motion and light sharp.
-    Regions that the previous frame does not show take the residual of the closest keyframe that
-    does (Ruder, Dosovitskiy, Brox 2016: "closest first"). Regions that none shows are new. They
-    are inpainted: with what the flow leads to all the same, for it is a residual from nearby, and
-    outside the previous frame with that of regions beside them.
+    The residual and not the image, so that the frame's own motion and light stay sharp. Regions
+    that the previous frame does not show take the residual of the closest keyframe that does
+    (Ruder, Dosovitskiy, Brox 2016). Regions that none shows are new, and inpainted: with what the
+    flow leads to all the same, and outside the previous frame with what is beside them.
 
     Args:
         state: what the previous frame left; None at the first frame.
@@ -99,14 +98,13 @@ def propagate(
         coherence: share of the residual that is propagated, 0 (nothing) to 1.
 
     Returns:
-        The frame itself, without a mask, if nothing is propagated: at a cut, or where the state
-        is of another size.
+        The frame itself, without a mask, at a cut or where the state is of another size.
     """
     if state is None or motion.cut or coherence == 0 or state.image.shape != frame.shape:
         return InitImage(frame)
     residuals = {keyframe.index: keyframe.residual for keyframe in state.keyframes}
     residuals[state.index] = state.residual
-    size = (frame.shape[-2], frame.shape[-1])
+    size = size_of(frame)
     residual = torch.zeros_like(frame)
     unknown = torch.ones_like(frame[:, :1])
     nearby, inside = torch.zeros_like(residual), torch.zeros_like(unknown)
@@ -129,27 +127,25 @@ def propagate(
     return InitImage(image, 1 - coherence * (1 - unknown))
 
 
-def inpaint(residual: Tensor, known: Tensor, settings: InpaintSettings = SETTINGS) -> Tensor:
+def inpaint(residual: Tensor, known: Tensor) -> Tensor:
     """Fill regions that have no residual with that of regions around them.
 
     A dream is mostly texture, and half as strong in another place as where it grew: from there it
-    takes a third of the steps. Along a pan the pieces join, for each comes from as far away as the
-    one before.
+    takes a third of the steps. Along a pan the pieces join, for all come from equally far away.
 
     Args:
         residual: ``[1, 3, H, W]``, 0 where nothing is known.
-        known: ``[1, 1, H, W]``: how much of each pixel's residual is known, 0 to 1.
-        settings: the constants.
+        known: how much of each pixel's residual is known, ``[1, 1, H, W]``, 0 to 1.
 
     Returns:
         ``[1, 3, H, W]``.
     """
     # Regions that are known by half stay so: what fills them would change from frame to frame.
     unknown = (1 - 2 * known).clamp_min(0)
-    sure = (known > settings.min_confidence).to(known.dtype)
+    sure = (known > SETTINGS.min_confidence).to(known.dtype)
     residual = residual.clone()
-    for down, right in settings.offsets():
-        if float(unknown.mean()) < settings.enough:
+    for down, right in SETTINGS.offsets():
+        if float(unknown.mean()) < SETTINGS.enough:
             break
         there, here = _overlap(down, right, residual)
         share = unknown[here] * sure[there]

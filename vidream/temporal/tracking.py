@@ -62,19 +62,12 @@ class FlowField:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How a frame goes on from those before it.
+    """How a frame goes on from those before it."""
 
-    Args:
-        cut: whether a scene begins here, into which nothing is propagated.
-        duplicate: whether the frame shows the same as the one before.
-        keep: whether the frame becomes a keyframe.
-        fields: flow to the previous frame, then to keyframes, the closest first.
-    """
-
-    cut: bool
-    duplicate: bool = False
-    keep: bool = False
-    fields: tuple[FlowField, ...] = ()
+    cut: bool  # a scene begins here, into which nothing is propagated
+    duplicate: bool = False  # the frame shows the same as the one before
+    keep: bool = False  # the frame becomes a keyframe
+    fields: tuple[FlowField, ...] = ()  # to the previous frame, then to keyframes, closest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +114,7 @@ class MotionTracker:
         estimator: of optical flow.
         recall: how many keyframes are kept.
         device: where masks are computed, and returned.
-        state: what another tracker left before the first frame that this one is given.
-        settings: the constants.
+        state: what a tracker left after the frame before.
 
     Attributes:
         state: after the last frame.
@@ -134,19 +126,12 @@ class MotionTracker:
         recall: int,
         device: torch.device | str = "cpu",
         state: TrackerState | None = None,
-        settings: TrackingSettings = SETTINGS,
     ) -> None:
         self._estimator, self._recall, self._device = estimator, recall, device
-        self._settings = settings
         self.state = state or TrackerState()
 
     def track(self, image: Picture | HdrPicture, index: int) -> Motion:
-        """Return the motion of the next frame.
-
-        Args:
-            image: ``[H, W, 3]`` RGB.
-            index: number of the frame in its clip.
-        """
+        """Return the motion of the next frame, ``[H, W, 3]`` RGB, by its number in the clip."""
         image, previous = to_eight_bits(image), self.state.previous
         frame = _tracked(index, image, flow_size(image.shape[0], image.shape[1]), self._device)
         cut, last = self._find_cut(frame)
@@ -156,7 +141,7 @@ class MotionTracker:
             return Motion(cut=False, duplicate=True)
         keyframes = () if cut else self.state.keyframes
         since_cut = 0 if cut else self.state.since_cut
-        keep = self._recall > 0 and since_cut % self._settings.keyframe_interval == 0
+        keep = self._recall > 0 and since_cut % SETTINGS.keyframe_interval == 0
         fields = () if cut or previous is None else self._fields(frame, previous, keyframes)
         if keep:
             keyframes = (_halved(frame), *keyframes)[: self._recall]
@@ -165,7 +150,7 @@ class MotionTracker:
 
     def _find_cut(self, frame: TrackedFrame) -> tuple[bool, Picture]:
         """Return whether a scene begins, and what the next frame is compared with."""
-        stride, previous, last = self._settings.cut_stride, self.state.previous, self.state.last
+        stride, previous, last = SETTINGS.cut_stride, self.state.previous, self.state.last
         sparse = frame.picture[::stride, ::stride]
         if previous is not None and previous.size != frame.size:
             return True, sparse
@@ -174,13 +159,13 @@ class MotionTracker:
         if previous is None:
             return True, sparse
         explained = is_explained_by_motion(
-            self._flow(frame, previous).cpu(), frame.picture, previous.picture, self._settings
+            self._flow(frame, previous).cpu(), frame.picture, previous.picture
         )
         return not explained, sparse
 
     def _is_duplicate(self, frame: TrackedFrame, previous: TrackedFrame) -> bool:
         difference = np.abs(frame.picture.astype(np.int16) - previous.picture)
-        return int(difference.max()) <= self._settings.duplicate_levels
+        return int(difference.max()) <= SETTINGS.duplicate_levels
 
     def _fields(
         self, frame: TrackedFrame, previous: TrackedFrame, keyframes: tuple[TrackedFrame, ...]
@@ -193,8 +178,8 @@ class MotionTracker:
         small = _halved(frame)
         unknown = 1 - resize(fields[0].confidence, small.size)
         for keyframe in older:
-            lost = (unknown > self._settings.lost).float().mean()
-            if float(lost) < self._settings.min_lost:
+            lost = (unknown > SETTINGS.lost).float().mean()
+            if float(lost) < SETTINGS.min_lost:
                 break
             # What was hidden and comes back is a small part of the frame: the search for global
             # motion would take longer than all else.
@@ -216,39 +201,30 @@ class MotionTracker:
 
     def _field(self, flow: Tensor, frame: TrackedFrame, earlier: TrackedFrame) -> FlowField:
         """Return a flow with its confidence."""
-        settings = self._settings
-        smooth = feather_binary((~motion_boundary_mask(flow)).float(), settings.feather)
+        smooth = feather_binary((~motion_boundary_mask(flow)).float(), SETTINGS.feather)
         # The flow back is not asked for: it would cost as much again, and where the pictures agree
         # along the flow to within a fraction of a pixel, it tells less than they do.
-        alike = photometric_mask(flow, frame.grey, earlier.grey, settings.flow_error)
-        confidence = feather_binary(alike, settings.feather)
-        least = settings.boundary_confidence
+        alike = photometric_mask(flow, frame.grey, earlier.grey, SETTINGS.flow_error)
+        confidence = feather_binary(alike, SETTINGS.feather)
+        least = SETTINGS.boundary_confidence
         return FlowField(earlier.index, flow, confidence * (least + (1 - least) * smooth))
 
 
-def is_explained_by_motion(
-    flow: Tensor, picture: Picture, earlier: Picture, settings: TrackingSettings = SETTINGS
-) -> bool:
+def is_explained_by_motion(flow: Tensor, picture: Picture, earlier: Picture) -> bool:
     """Return whether motion leads from one picture to the other, so that no cut is between them.
 
-    A fast pan over a colourful scene changes as much as a cut does.
-
-    Args:
-        flow: ``[1, 2, H, W]``, from the picture to the earlier one, on the CPU.
-        picture: uint8 ``[H, W, 3]``.
-        earlier: likewise.
-        settings: the constants.
+    A fast pan over a colourful scene changes as much as a cut does. The flow, ``[1, 2, H, W]``,
+    leads from the picture, uint8 ``[H, W, 3]``, to the earlier one.
     """
     now, then = to_tensor(picture), to_tensor(earlier)
     explained = photometric_mask(suppress_static_flow(flow, now, then), now, then)
-    return float(explained.mean()) >= settings.min_explained
+    return float(explained.mean()) >= SETTINGS.min_explained
 
 
 def flow_size(height: int, width: int) -> Size:
     """Return the size at which flow is estimated: half the frame's, from 480 to 960 pixels wide.
 
-    Flow is smooth, and an estimate at full size costs four times as much for a few percent less
-    warping error.
+    Full size costs four times as much, for a few percent less warping error.
     """
     longer = max(height, width)
     wanted = min(longer, max(480, min(longer // 2, 960)))

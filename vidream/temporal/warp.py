@@ -76,22 +76,19 @@ def warp(image: Tensor, flow: Tensor, mode: str = "bicubic") -> Tensor:
 
 
 def inside_mask(flow: Tensor) -> Tensor:
-    """Return, ``[1, 1, H, W]`` of 0 and 1, which pixels the flow leads to inside the frame."""
+    """Return ``[1, 1, H, W]``: 1 where the flow leads inside the frame, else 0."""
     grid = _sampling_grid(flow)
     # A pixel's centre may lie half a pixel from the border's centre and still be in the picture.
     return (grid.abs() <= 1).all(-1).unsqueeze(1).float()
 
 
-def forward_backward_mask(
-    flow: Tensor, backward: Tensor, *, boundaries: bool = True, settings: MaskSettings = SETTINGS
-) -> Tensor:
+def forward_backward_mask(flow: Tensor, backward: Tensor, *, boundaries: bool = True) -> Tensor:
     """Return where flow is reliable (Ruder, Dosovitskiy, Brox 2016).
 
     Args:
         flow: from the current frame to the earlier one.
         backward: from the earlier frame to the current one.
         boundaries: whether motion boundaries, where flow is blurred, are unreliable.
-        settings: the constants.
 
     Returns:
         ``[1, 1, H, W]``: 0 where the way there and back does not return (disocclusion), at motion
@@ -100,13 +97,13 @@ def forward_backward_mask(
     returned = warp(backward, flow, "bilinear")
     error = (flow + returned).square().sum(1, keepdim=True)
     length = flow.square().sum(1, keepdim=True) + returned.square().sum(1, keepdim=True)
-    good = error <= settings.consistency * length + settings.consistency_offset
+    good = error <= SETTINGS.consistency * length + SETTINGS.consistency_offset
     if boundaries:
-        good &= ~motion_boundary_mask(flow, settings)
+        good &= ~motion_boundary_mask(flow)
     return good.float() * inside_mask(flow)
 
 
-def motion_boundary_mask(flow: Tensor, settings: MaskSettings = SETTINGS) -> Tensor:
+def motion_boundary_mask(flow: Tensor) -> Tensor:
     """Return, bool ``[1, 1, H, W]``, where ``|∇u|² + |∇v|²`` is large for the flow's length."""
     padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
@@ -114,31 +111,27 @@ def motion_boundary_mask(flow: Tensor, settings: MaskSettings = SETTINGS) -> Ten
     slope = (across.square() + down.square()).sum(1, keepdim=True)
     # Negated, so that NaN counts as a boundary.
     return ~(
-        slope <= settings.boundary * flow.square().sum(1, keepdim=True) + settings.boundary_offset
+        slope <= SETTINGS.boundary * flow.square().sum(1, keepdim=True) + SETTINGS.boundary_offset
     )
 
 
-def suppress_static_flow(
-    flow: Tensor, current: Tensor, earlier: Tensor, settings: MaskSettings = SETTINGS
-) -> Tensor:
+def suppress_static_flow(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
     """Return the flow with 0 where the pictures do not show motion.
 
-    Where there is no texture an estimator invents motion, or drags along what moves nearby; a
-    dream there would swim. Flow is kept only where it explains the pictures better than standing
-    still.
+    Where there is no texture an estimator invents motion, and a dream there would swim. Flow is
+    kept where it explains the pictures better than standing still.
 
     Args:
         flow: ``[1, 2, H, W]``, from the current picture to the earlier one.
         current: ``[1, C, H, W]`` in [0, 1].
         earlier: likewise.
-        settings: the constants.
     """
-    radius = settings.static_radius
+    radius = SETTINGS.static_radius
     moved = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
     still = (current - earlier).abs().mean(1, keepdim=True)
     moved, still = local_mean(moved, radius), local_mean(still, radius)
-    moving = (still > settings.static_gain * moved + settings.static_margin).float()
-    return flow * local_mean(moving, settings.static_blur)
+    moving = (still > SETTINGS.static_gain * moved + SETTINGS.static_margin).float()
+    return flow * local_mean(moving, SETTINGS.static_blur)
 
 
 def photometric_mask(
@@ -146,7 +139,6 @@ def photometric_mask(
     current: Tensor,
     earlier: Tensor,
     flow_error: float = 0.0,
-    settings: MaskSettings = SETTINGS,
 ) -> Tensor:
     """Return, ``[1, 1, H, W]`` of 0 and 1, where the warped earlier picture looks like this one.
 
@@ -156,7 +148,6 @@ def photometric_mask(
         earlier: likewise.
         flow_error: pixels by which the flow may be wrong: the difference that this makes with the
             texture there is tolerated.
-        settings: the constants.
     """
     difference = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
     if flow_error:
@@ -164,7 +155,7 @@ def photometric_mask(
         right = (current - padded[..., 1:, :-1]).abs()
         down = (current - padded[..., :-1, 1:]).abs()
         difference = difference - flow_error * (right + down).mean(1, keepdim=True)
-    alike = local_mean(difference, settings.photometric_radius) < settings.photometric_tolerance
+    alike = local_mean(difference, SETTINGS.photometric_radius) < SETTINGS.photometric_tolerance
     return alike.float() * inside_mask(flow)
 
 

@@ -1,7 +1,6 @@
 """Loudness over time: envelopes of the bands of a clip's sound. Imports PyAV.
 
-In one pass over the sound alone, before the first frame: how loud is loud depends on all of it. Of
-each second 100 numbers a band are kept, 6 MB of an hour.
+In one pass over the sound, before the first frame: how loud is loud depends on all of it.
 """
 
 from __future__ import annotations
@@ -50,18 +49,15 @@ class AudioEnvelope:
     """How loud each band is over time.
 
     Args:
-        bands: for each of :data:`~vidream.core.settings.BANDS`, values in [0, 1] from the
-            beginning on.
-        settings: by which they were measured.
+        bands: values in [0, 1], every 10 ms, for each of :data:`~vidream.core.settings.BANDS`.
     """
 
     bands: Mapping[str, Samples] = field(repr=False)
-    settings: EnvelopeSettings = SETTINGS
 
     def at(self, band: str, time: Fraction | float) -> float:
         """Return a band's loudness at a time in seconds, 0 (silent) to 1 (loud)."""
         values = self.bands[band]
-        place = float(time) * self.settings.rate / self.settings.hop
+        place = float(time) * SETTINGS.rate / SETTINGS.hop
         before = math.floor(place)
         if not 0 <= place <= len(values) - 1:
             return 0.0
@@ -70,7 +66,7 @@ class AudioEnvelope:
         return float((1 - share) * values[before] + share * values[after])
 
 
-def analyze(place: Place | Source, settings: EnvelopeSettings = SETTINGS) -> AudioEnvelope:
+def analyze(place: Place | Source) -> AudioEnvelope:
     """Return the envelope of the first audio track of a file.
 
     Raises:
@@ -82,15 +78,15 @@ def analyze(place: Place | Source, settings: EnvelopeSettings = SETTINGS) -> Aud
             "sound that settings follow is analyzed before the first frame, which a pipe or a "
             "camera cannot be: give its sound with `audio`"
         )
-    levels = band_levels(_samples(source, settings), settings)
+    levels = band_levels(_samples(source))
     if not len(levels):
         raise InputError(
             f"{source.name} has no sound that can be decoded: give another with `audio`"
         )
-    return AudioEnvelope(envelopes(levels, settings), settings)
+    return AudioEnvelope(envelopes(levels))
 
 
-def _samples(source: Source, settings: EnvelopeSettings) -> Iterator[Samples]:
+def _samples(source: Source) -> Iterator[Samples]:
     """Yield the sound as mono float samples, from the file's beginning on.
 
     Raises:
@@ -100,7 +96,7 @@ def _samples(source: Source, settings: EnvelopeSettings) -> Iterator[Samples]:
         container, tracks = file.container, choose_audio(file)
         if not tracks:
             raise InputError(f"{source.name} has no sound to follow: give some with `audio`")
-        rate, origin = settings.rate, Fraction(container.start_time or 0, 1_000_000)
+        rate, origin = SETTINGS.rate, Fraction(container.start_time or 0, 1_000_000)
         heard = 0
         for frame in file.worker.iterate(_mono(container, tracks[0], rate)):
             if frame is None:
@@ -111,7 +107,7 @@ def _samples(source: Source, settings: EnvelopeSettings) -> Iterator[Samples]:
                 if begins < heard and not heard:
                     samples = samples[-begins:]  # an encoder's run-up, before the beginning
                 elif begins - heard > rate // 20:
-                    silence = min(begins, settings.max_seconds * rate) - heard
+                    silence = min(begins, SETTINGS.max_seconds * rate) - heard
                     for _ in range(silence // rate):
                         yield np.zeros(rate, np.float32)
                     yield np.zeros(silence % rate, np.float32)
@@ -146,26 +142,21 @@ def _mono(
     yield from mixer.resample(None)
 
 
-def band_levels(samples: Iterable[Samples], settings: EnvelopeSettings = SETTINGS) -> Samples:
-    """Return the level of each band, every 10 ms.
+def band_levels(samples: Iterable[Samples]) -> Samples:
+    """Return the RMS of each band every 10 ms, ``[moments, bands]``.
 
     Args:
         samples: pieces of mono sound, full scale at ±1.
-        settings: the constants.
-
-    Returns:
-        ``[moments, bands]``: root mean square of what lies in the band, in the order of
-        :data:`~vidream.core.settings.BANDS`.
     """
-    size, hop = settings.window, settings.hop
+    size, hop = SETTINGS.window, SETTINGS.hop
     window = _blackman_harris(size)
-    hertz = np.arange(size // 2 + 1) * (settings.rate / size)
+    hertz = np.arange(size // 2 + 1) * (SETTINGS.rate / size)
     inside = np.stack([(low <= hertz) & (hertz < high) for low, high in BANDS.values()], axis=1)
     scale = 2 / (size * float((window**2).sum()))
     found = []
     # A measurement is of the time in its middle.
     waiting = np.zeros(size // 2, np.float32)
-    for piece in _gathered(samples, settings):
+    for piece in _gathered(samples):
         waiting = np.concatenate([waiting, piece])
         count = max(0, (len(waiting) - size) // hop + 1)
         if count:
@@ -187,47 +178,42 @@ def _blackman_harris(size: int) -> Samples:
     return window
 
 
-def _gathered(samples: Iterable[Samples], settings: EnvelopeSettings) -> Iterator[Samples]:
+def _gathered(samples: Iterable[Samples]) -> Iterator[Samples]:
     """Yield pieces of at least a second, and at the end half a window of silence."""
     held: list[Samples] = []
     length = total = 0
     for piece in samples:
         held.append(piece)
         length, total = length + len(piece), total + len(piece)
-        if length >= settings.rate:
+        if length >= SETTINGS.rate:
             yield np.concatenate(held)
             held, length = [], 0
     if total:
-        yield np.concatenate([*held, np.zeros(settings.window // 2, np.float32)])
+        yield np.concatenate([*held, np.zeros(SETTINGS.window // 2, np.float32)])
 
 
-def envelopes(levels: Samples, settings: EnvelopeSettings = SETTINGS) -> dict[str, Samples]:
-    """Return envelopes of levels: they rise fast, fall slowly, and are 1 where a band is loud.
+def envelopes(levels: Samples) -> dict[str, Samples]:
+    """Return the envelope of each band, 0 to 1, from the result of :func:`band_levels`.
 
-    Args:
-        levels: ``[moments, bands]``, as of :func:`band_levels`.
-        settings: the constants.
-
-    Returns:
-        For each band values in [0, 1].
+    They rise fast, fall slowly, and are 1 where a band is loud.
     """
 
     def loud(column: Samples) -> float:
-        heard = column[column > settings.silent]
-        return float(np.percentile(heard, settings.percentile)) if len(heard) else 0.0
+        heard = column[column > SETTINGS.silent]
+        return float(np.percentile(heard, SETTINGS.percentile)) if len(heard) else 0.0
 
-    smoothed = _smoothed(levels, settings)
+    smoothed = _smoothed(levels)
     peaks = {band: loud(smoothed[:, n]) for n, band in enumerate(BANDS)}
-    faint = max(settings.silent, settings.faint * peaks["all"])
+    faint = max(SETTINGS.silent, SETTINGS.faint * peaks["all"])
     return {
         band: (smoothed[:, n] / max(peaks[band], faint)).clip(0, 1) for n, band in enumerate(BANDS)
     }
 
 
-def _smoothed(levels: Samples, settings: EnvelopeSettings) -> Samples:
+def _smoothed(levels: Samples) -> Samples:
     """Return each column under a one-pole filter, with one time constant up and another down."""
-    step = settings.hop / settings.rate
-    rise, fall = 1 - np.exp(-step / settings.attack), 1 - np.exp(-step / settings.release)
+    step = SETTINGS.hop / SETTINGS.rate
+    rise, fall = 1 - np.exp(-step / SETTINGS.attack), 1 - np.exp(-step / SETTINGS.release)
     smoothed = np.empty_like(levels)
     now = np.zeros(levels.shape[1], np.float32)
     for moment, level in enumerate(levels):

@@ -16,13 +16,10 @@ from vidream.timeline.audio import AudioEnvelope, analyze
 class Clock:
     """Returns the time of a frame since its clip began.
 
-    Where a part of the clip is read, its frames' times begin at 0; else they are the clip's own,
-    which begin anywhere.
-
     Args:
-        start: where in the clip that part begins, in seconds; None if all of it is read.
-        begin: time of the clip's first frame, in seconds; None if it is the first that is asked
-            for.
+        start: seconds into the clip at which its frames' times are 0; None for all of it, whose
+            times begin anywhere.
+        begin: time of its first frame, in seconds; None if that is the first asked for.
     """
 
     def __init__(self, start: float | None = None, begin: Fraction | None = None) -> None:
@@ -42,8 +39,8 @@ class Timeline:
     """Settings over time.
 
     Args:
-        settings: by which everything is decided that is decided once, as of :func:`at_peak`.
-        curves: of the settings that change, by their names: seconds since the clip began → value.
+        settings: for what is decided once: those of :func:`at_peak`.
+        curves: by the names of settings: seconds since the clip began → value.
     """
 
     def __init__(
@@ -73,8 +70,6 @@ class Timeline:
 def at_peak(settings: Settings) -> Settings:
     """Return settings in which each that changes has its value farthest from 0.
 
-    What is zoomed or propagated at any time is zoomed or propagated.
-
     Raises:
         SettingsError: a setting is bound to sound without a range, and is not set.
     """
@@ -91,9 +86,7 @@ def at_peak(settings: Settings) -> Settings:
 def open_timeline(settings: Settings, source: Place | Source | None = None) -> Timeline:
     """Return the timeline of settings, with the sound analyzed that they are bound to.
 
-    Args:
-        settings: as given, with what changes them.
-        source: the clip, whose sound is taken unless there is another.
+    The source's sound is taken unless the settings name another.
 
     Raises:
         InputError: there is no sound.
