@@ -73,17 +73,11 @@ def render_options(
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What was typed.
+    """What was typed."""
 
-    Args:
-        preset: None for the default.
-        values: settings that are given, by name.
-        moving: whether stills are animated.
-    """
-
-    preset: str | None
-    values: Mapping[str, Any]
-    moving: bool
+    preset: str | None  # None for the default
+    values: Mapping[str, Any]  # settings that are given, by name
+    moving: bool  # whether stills are animated
     quiet: bool
     verbose: bool
 

@@ -29,17 +29,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is rendered into what.
+    """What is rendered into what."""
 
-    Args:
-        tasks: in order.
-        is_batch: whether targets that are up to date are skipped, and failures do not end it.
-        folder: to be made for the targets.
-    """
-
-    tasks: tuple[Task, ...]
-    is_batch: bool = False
-    folder: Path | None = None
+    tasks: tuple[Task, ...]  # in order
+    is_batch: bool = False  # skips what is up to date, and goes on after failures
+    folder: Path | None = None  # to be made for the targets
 
 
 def plan_targets(

@@ -21,15 +21,10 @@ OCTAVE_PRESET = "octaves"
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named combination.
+    """A named combination."""
 
-    Args:
-        shows: what one sees.
-        values: settings that differ from the defaults.
-    """
-
-    shows: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    shows: str  # what one sees
+    values: Mapping[str, Any] = field(default_factory=dict)  # that differ from the defaults
 
 
 def _channels(layer: str, *numbers: int) -> tuple[str, ...]:

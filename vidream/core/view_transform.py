@@ -21,15 +21,10 @@ def covering(degrees: float, size: Size) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ViewTransform:
-    """A zoom and a rotation about the centre.
+    """A zoom and a rotation about the centre."""
 
-    Args:
-        zoom: scale factor.
-        degrees: clockwise rotation.
-    """
-
-    zoom: float = 1.0
-    degrees: float = 0.0
+    zoom: float = 1.0  # scale factor
+    degrees: float = 0.0  # clockwise rotation
 
     @classmethod
     def together(cls, moves: Iterable[ViewTransform]) -> ViewTransform:

@@ -42,17 +42,11 @@ def logit(activation: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class GuidePolicy:
-    """Limits of what a guide costs.
+    """Limits of what a guide costs."""
 
-    Args:
-        max_side: pixels of its longer side, so that its parts are as large as what is to grow.
-        max_cells: cells that are matched with; more are thinned out regularly.
-        batch: cells of the dream that are matched at once.
-    """
-
-    max_side: int = 512
-    max_cells: int = 2048
-    batch: int = 4096
+    max_side: int = 512  # pixels of its longer side: its parts as large as what grows
+    max_cells: int = 2048  # cells that are matched with; more are thinned out regularly
+    batch: int = 4096  # cells of the dream that are matched at once
 
 
 GUIDE_POLICY = GuidePolicy()
@@ -90,21 +84,13 @@ class Guide:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A weighted sum over layers, to be raised.
+    """A weighted sum over layers, to be raised."""
 
-    Args:
-        terms: layers, or single channels of layers, by the network's own names, and their weights.
-        measures: of each term; :func:`energy` by default.
-        style_losses: statistics of layers that are to become those of pictures.
-        content: layers whose activations are to stay those of a content reference, and weights.
-        total_variation: weight of the image's total variation, which is to be low.
-    """
-
-    terms: tuple[LayerTerm, ...]
-    measures: tuple[Measure, ...] = ()
-    style_losses: tuple[StyleLoss, ...] = ()
-    content: tuple[LayerTerm, ...] = ()
-    total_variation: float = 0.0
+    terms: tuple[LayerTerm, ...]  # layers or single channels, by the network's own names
+    measures: tuple[Measure, ...] = ()  # of each term; energy by default
+    style_losses: tuple[StyleLoss, ...] = ()  # layers to get the statistics of pictures
+    content: tuple[LayerTerm, ...] = ()  # layers to stay as in the reference
+    total_variation: float = 0.0  # weight of the image's total variation, which is to be low
 
     def __post_init__(self) -> None:
         """Fill in the measures."""

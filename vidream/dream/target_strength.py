@@ -37,23 +37,14 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class TargetStrength:
-    """The strength of a scene's first dream, and what keeps the next ones at it.
+    """The strength of a scene's first dream, and what keeps the next ones at it."""
 
-    Args:
-        levels: at each octave, from small to large.
-        residual: statistics of its residual.
-        mean: its mean energy at full size.
-        boost: factor on the levels, 1 to 1.5, for what motion and masks take from dreams.
-        hold: step of regions above their level: what stands out fades otherwise.
-        part_means: mean energy of each part of the frame when it was last measured.
-    """
-
-    levels: tuple[float, ...]
+    levels: tuple[float, ...]  # at each octave, from small to large
     residual: ResidualStatistics = field(default_factory=ResidualStatistics)
-    mean: float = 0.0
-    boost: float = 1.0
-    hold: float = 0.0
-    part_means: tuple[float, ...] = ()
+    mean: float = 0.0  # its mean energy at full size
+    boost: float = 1.0  # factor on the levels, 1 to 1.5, for what motion and masks take from dreams
+    hold: float = 0.0  # step of regions above their level: what stands out fades otherwise
+    part_means: tuple[float, ...] = ()  # mean energy of each part, as last measured
 
     def after(self, measured: Measurement) -> TargetStrength:
         """Return the next frame's target, after a measurement."""

@@ -31,19 +31,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class WindowLimits:
-    """Limits of windows.
+    """Limits of windows."""
 
-    Args:
-        side: pixels, where the image is that large.
-        margin: pixels at a window's border, but not the image's, that do not count as covered.
-        count: number of windows at most.
-        min_deficit: of a window, in pixels.
-    """
-
-    side: int
-    margin: int
-    count: int
-    min_deficit: float
+    side: int  # pixels, where the image is that large
+    margin: int  # pixels at a window's border, but not the image's, that do not count as covered
+    count: int  # number of windows at most
+    min_deficit: float  # of a window, in pixels
 
 
 def windows(deficit: Tensor, size: Size, limits: WindowLimits) -> list[Window]:

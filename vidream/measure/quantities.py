@@ -20,17 +20,11 @@ _FINE = 1 / 8  # cycles a pixel
 
 @dataclass(frozen=True, slots=True)
 class ColourStatistics:
-    """Color of a picture, each 0 to 1.
+    """Color of a picture, each 0 to 1."""
 
-    Args:
-        brightness: mean of all RGB values.
-        contrast: their standard deviation.
-        saturation: mean of max(R, G, B) - min(R, G, B) over the pixels.
-    """
-
-    brightness: float
-    contrast: float
-    saturation: float
+    brightness: float  # mean of all RGB values
+    contrast: float  # their standard deviation
+    saturation: float  # mean of max(R, G, B) - min(R, G, B) over the pixels
 
     @classmethod
     def of(cls, picture: Picture) -> ColourStatistics:
@@ -51,17 +45,11 @@ class ColourStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """Statistics of dream minus source.
+    """Statistics of dream minus source."""
 
-    Args:
-        chroma: energy of RGB − Y' (mean over the channels) over that of Y'; None if that is 0.
-        fine: share of the energy above 1/8 cycle per pixel; None without energy.
-        rms: about the mean, RGB in [0, 1].
-    """
-
-    chroma: float | None
-    fine: float | None
-    rms: float
+    chroma: float | None  # energy of RGB − Y' (mean of the channels) over Y's; None if that is 0
+    fine: float | None  # share of the energy above 1/8 cycle per pixel; None without energy
+    rms: float  # about the mean, RGB in [0, 1]
 
     @classmethod
     def of(cls, dream: Tensor, source: Tensor) -> Residual:

@@ -40,21 +40,13 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class LagSummary:
-    """Mean warping error at one lag.
+    """Mean warping error at one lag."""
 
-    Args:
-        lag: in frames.
-        frames: number of frames measured.
-        dream: error of the dream; None if there were none.
-        source: error of the source, the floor.
-        ratio: dream over source; None where the source's is mere rounding.
-    """
-
-    lag: int
-    frames: int
-    dream: float | None
-    source: float | None
-    ratio: float | None
+    lag: int  # in frames
+    frames: int  # number of frames measured
+    dream: float | None  # error of the dream; None if there were none
+    source: float | None  # error of the source, the floor
+    ratio: float | None  # dream over source; None where the source's is mere rounding
 
     @classmethod
     def of(cls, lag: int, frames: Iterable[FrameMeasure]) -> Self:
@@ -67,23 +59,14 @@ class LagSummary:
 
 @dataclass(frozen=True, slots=True)
 class TrueSummary:
-    """Warping error by true motion at one lag in one region, the mean over all its pixels.
+    """Warping error by true motion at one lag in one region, the mean over all its pixels."""
 
-    Args:
-        lag: in frames.
-        region: one of :data:`~vidream.measure.true_motion.REGIONS`.
-        dream: error of the dream; None on fewer than :data:`MIN_PIXELS`.
-        source: error of the source, the floor.
-        ratio: dream over source; None where the source's is mere rounding.
-        share: of the pixels visible in both frames.
-    """
-
-    lag: int
-    region: str
-    dream: float | None
-    source: float | None
-    ratio: float | None
-    share: float
+    lag: int  # in frames
+    region: str  # one of REGIONS
+    dream: float | None  # error of the dream; None on fewer than MIN_PIXELS
+    source: float | None  # error of the source, the floor
+    ratio: float | None  # dream over source; None where the source's is mere rounding
+    share: float  # of the pixels visible in both frames
 
     @classmethod
     def of(cls, errors: Sequence[TrueError], lags: Iterable[int]) -> tuple[Self, ...]:
@@ -143,22 +126,13 @@ class RecognitionSummary:
 
 @dataclass(frozen=True, slots=True)
 class ScratchSummary:
-    """Comparison with from-scratch dreams.
+    """Comparison with from-scratch dreams."""
 
-    Args:
-        frames: number of frames sampled.
-        strength: ratio of the strengths.
-        evenness: ratio of the strengths in new regions, pooled over all sampled frames; 1 = as
-            strong as dreamed alone. None without new regions.
-        new_cells: number of cells in them.
-        low: mean ratio of the 10th percentiles of the cells' strength.
-    """
-
-    frames: int
-    strength: Range
-    evenness: float | None
-    new_cells: int
-    low: float | None
+    frames: int  # number of frames sampled
+    strength: Range  # ratio of the strengths
+    evenness: float | None  # of the strengths in new regions, over all samples; None without
+    new_cells: int  # number of cells in them
+    low: float | None  # mean ratio of the 10th percentiles of the cells' strength
 
     @classmethod
     def of(cls, frames: Iterable[FrameMeasure]) -> Self | None:
@@ -193,19 +167,12 @@ class Trends:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Slopes per 100 frames, as fractions of the mean.
+    """Slopes per 100 frames, as fractions of the mean."""
 
-    Args:
-        since: first frame of the fit.
-        strength: of the strength.
-        dream: of the dream's color.
-        source: of the source's color, which the dream may follow.
-    """
-
-    since: int
-    strength: float | None
-    dream: Trends
-    source: Trends
+    since: int  # first frame of the fit
+    strength: float | None  # of the strength
+    dream: Trends  # of the dream's color
+    source: Trends  # of the source's color, which the dream may follow
 
     @classmethod
     def of(cls, frames: Sequence[FrameMeasure]) -> Self:
@@ -224,27 +191,16 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Summary of a clip.
+    """Summary of a clip."""
 
-    Args:
-        frames: number of frames.
-        errors: warping error, by lag.
-        strength: of the dream over the source's.
-        scratch: None if no frame was sampled.
-        drift: slopes over time.
-        residual: dream minus source.
-        true_errors: by lag and region.
-        recognition: None if no frame was sampled.
-    """
-
-    frames: int
-    errors: tuple[LagSummary, ...]
-    strength: Range
-    scratch: ScratchSummary | None
-    drift: Drift
-    residual: ResidualSummary
-    true_errors: tuple[TrueSummary, ...] = ()
-    recognition: RecognitionSummary | None = None
+    frames: int  # number of frames
+    errors: tuple[LagSummary, ...]  # warping error, by lag
+    strength: Range  # of the dream over the source's
+    scratch: ScratchSummary | None  # None if no frame was sampled
+    drift: Drift  # slopes over time
+    residual: ResidualSummary  # dream minus source
+    true_errors: tuple[TrueSummary, ...] = ()  # by lag and region
+    recognition: RecognitionSummary | None = None  # None if no frame was sampled
 
     @classmethod
     def of(cls, frames: Sequence[FrameMeasure], lags: Sequence[int]) -> Self:

@@ -37,40 +37,24 @@ _MARGIN = 2  # pixels inside the border, beyond which bicubic interpolation reac
 
 @dataclass(frozen=True, slots=True)
 class TrueError:
-    """The warping error of a frame at one lag, by true motion.
+    """The warping error of a frame at one lag, by true motion."""
 
-    Args:
-        lag: in frames.
-        region: one of :data:`REGIONS`.
-        dream: mean squared error of the dream over the region, RGB in [0, 1].
-        source: of the source: the floor.
-        pixels: number of pixels visible in both frames.
-    """
-
-    lag: int
-    region: str
-    dream: float
-    source: float
-    pixels: int
+    lag: int  # in frames
+    region: str  # one of REGIONS
+    dream: float  # mean squared error of the dream over the region, RGB in [0, 1]
+    source: float  # of the source: the floor
+    pixels: int  # number of pixels visible in both frames
 
 
 @dataclass(frozen=True, slots=True)
 class TrueMotion:
-    """The motion of a clip: a scene before a camera, and optionally a cut-out moving in front.
+    """The motion of a clip: a scene before a camera, and optionally a cut-out moving in front."""
 
-    Args:
-        size: width and height of the frames.
-        back: homographies from each frame's pixels to the scene's.
-        front: to the cut-out's; empty without one.
-        cut: side in pixels of the square around the oval cut-out.
-        flat: ``[1, 1, h, w]`` over the scene, 0 to 1: untextured; None if unknown.
-    """
-
-    size: tuple[int, int]
-    back: tuple[Matrix, ...] = field(repr=False)
-    front: tuple[Matrix, ...] = field(default=(), repr=False)
-    cut: int = 0
-    flat: Tensor | None = field(default=None, repr=False)
+    size: tuple[int, int]  # width and height of the frames
+    back: tuple[Matrix, ...] = field(repr=False)  # homographies, frame to scene
+    front: tuple[Matrix, ...] = field(default=(), repr=False)  # frame to cut-out; empty without one
+    cut: int = 0  # side in pixels of the square around the oval cut-out
+    flat: Tensor | None = field(default=None, repr=False)  # [1, 1, h, w] of the scene, 1 = flat
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -16,23 +16,16 @@ _MILLISECOND = Fraction(1, 1000)  # WebP's
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A video encoder.
+    """A video encoder."""
 
-    Args:
-        encoder: FFmpeg's name.
-        crf: default constant rate factor, if it has one.
-        large: options for frames of more than :data:`LARGE` pixels.
-        hdr_pixels: None without HDR.
-    """
-
-    encoder: str
-    crf: int | None = None
+    encoder: str  # FFmpeg's name
+    crf: int | None = None  # default constant rate factor, if it has one
     speeds: dict[str, dict[str, str]] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
-    large: dict[str, str] = field(default_factory=dict)
+    large: dict[str, str] = field(default_factory=dict)  # for more pixels than LARGE
     pixels: str = "yuv420p"
     odd_pixels: str = "yuv420p"
-    hdr_pixels: str | None = None
+    hdr_pixels: str | None = None  # None without HDR
 
     def pixels_for(self, info: VideoInfo) -> str:
         """Return FFmpeg's pixel format for a video."""
@@ -114,21 +107,13 @@ CODECS = {
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A kind of file.
+    """A kind of file."""
 
-    Args:
-        muxer: FFmpeg's name.
-        codecs: the default one first.
-        copies: audio codecs that are copied; None for all that the muxer takes.
-        audio: encoder for other audio; None for a container without audio.
-        clock: fixed time base.
-    """
-
-    muxer: str
-    codecs: tuple[str, ...]
-    copies: frozenset[str] | None = frozenset()
-    audio: str | None = None
-    clock: Fraction | None = None
+    muxer: str  # FFmpeg's name
+    codecs: tuple[str, ...]  # the default one first
+    copies: frozenset[str] | None = frozenset()  # audio to copy; None: all it takes
+    audio: str | None = None  # encoder for other audio; None for a container without audio
+    clock: Fraction | None = None  # fixed time base
     options: dict[str, str] = field(default_factory=dict)
 
     @property

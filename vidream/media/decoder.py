@@ -21,19 +21,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DecodePolicy:
-    """Assumptions about recordings that declare nothing, in seconds.
+    """Assumptions about recordings that declare nothing, in seconds."""
 
-    Args:
-        late_start: start time from which a clock is a camera's own.
-        run_up: within which any broadcast has a key frame.
-        rate: frames per second.
-        packet: length of an audio packet.
-    """
-
-    late_start: float = 10
-    run_up: float = 20
-    rate: int = 25
-    packet: float = 0.02
+    late_start: float = 10  # start time from which a clock is a camera's own
+    run_up: float = 20  # within which any broadcast has a key frame
+    rate: int = 25  # frames per second
+    packet: float = 0.02  # length of an audio packet
     most_lag: float = 1
 
 
@@ -42,16 +35,11 @@ POLICY = DecodePolicy()
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A decoded frame, as stored; times in units of the stream's time base.
-
-    Args:
-        frame: whose own timestamps are not valid.
-        duration: 0 if unknown.
-    """
+    """A decoded frame, as stored; times in units of the stream's time base."""
 
     pts: int
-    frame: av.VideoFrame = field(repr=False)
-    duration: int = 0
+    frame: av.VideoFrame = field(repr=False)  # whose own timestamps are not valid
+    duration: int = 0  # 0 if unknown
 
 
 class Decoder:

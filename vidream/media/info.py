@@ -31,24 +31,16 @@ class Colour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """Properties of a clip that an encoder needs; None if unknown.
+    """Properties of a clip that an encoder needs; None if unknown."""
 
-    Args:
-        width: of the frames as read (upright, scaled).
-        rate: frames per second.
-        time_base: seconds per unit of the frames' timestamps.
-        is_hdr: whether frames have 16 bits.
-        peak: cd/m²; PQ frames are in :class:`~vidream.media.hdr.PqCurve`.
-    """
-
-    width: int
+    width: int  # of the frames as read (upright, scaled)
     height: int
-    rate: Fraction | None = None
-    time_base: Fraction = Fraction(1, 25)
+    rate: Fraction | None = None  # frames per second
+    time_base: Fraction = Fraction(1, 25)  # seconds per unit of the frames' timestamps
     frames: int | None = None
     colour: Colour = Colour()
-    is_hdr: bool = False
-    peak: float | None = None
+    is_hdr: bool = False  # whether frames have 16 bits
+    peak: float | None = None  # cd/m²; PQ frames are in PqCurve
     sample_aspect_ratio: Fraction = Fraction(1)
     metadata: dict[str, str] = field(default_factory=dict)
 

@@ -28,26 +28,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """Limits, in seconds and bytes.
+    """Limits, in seconds and bytes."""
 
-    Args:
-        open: without progress, until the first frame.
-        read: without progress, from then on: discs spin up, and networks fail for a moment.
-        poll: interval of checks; a suspended process has waited for one.
-        batch: of items that are read in one call.
-        audio_between_frames: that is queued for a frame.
-        decoder: of the frames that are decoded in parallel.
-    """
-
-    open: float = 15.0
-    read: float = 120.0
-    poll: float = 0.5
-    batch: float = 0.01
+    open: float = 15.0  # without progress, until the first frame
+    read: float = 120.0  # without progress, later: discs spin up, networks fail a moment
+    poll: float = 0.5  # interval of checks; a suspended process has waited for one
+    batch: float = 0.01  # of items that are read in one call
     camera: float = 10.0
     camera_poll: float = 0.005
     audio_before_video: int = 2**26
-    audio_between_frames: int = 2**29
-    decoder: int = 2**29
+    audio_between_frames: int = 2**29  # that is queued for a frame
+    decoder: int = 2**29  # of the frames that are decoded in parallel
 
 
 class DecodeTimeoutError(InputError):

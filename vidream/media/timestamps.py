@@ -15,24 +15,15 @@ _MOST_TICKS = 2**62
 
 @dataclass(frozen=True, slots=True)
 class RepairPolicy:
-    """Thresholds, in seconds where not said.
+    """Thresholds, in seconds where not said."""
 
-    Args:
-        patience: items that are buffered until a later one tells their time.
-        backward: step back that is a reset of the clock.
-        forward: step ahead that is a jump, without pauses.
-        same_jump: microseconds within which jumps of two streams are one.
-        coarse: tick above which a cut may need finer ones.
-        fine: largest of these.
-    """
-
-    patience: int = 8
-    backward: float = 1.0
-    forward: float = 10.0
-    same_jump: int = 1_000_000
+    patience: int = 8  # items that are buffered until a later one tells their time
+    backward: float = 1.0  # step back that is a reset of the clock
+    forward: float = 10.0  # step ahead that is a jump, without pauses
+    same_jump: int = 1_000_000  # microseconds within which jumps of two streams are one
     most_jumps: int = 1000
-    coarse: Fraction = Fraction(1, 1000)
-    fine: Fraction = Fraction(1, 90_000)
+    coarse: Fraction = Fraction(1, 1000)  # tick above which a cut may need finer ones
+    fine: Fraction = Fraction(1, 90_000)  # largest of these
 
 
 POLICY = RepairPolicy()

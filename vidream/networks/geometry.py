@@ -21,17 +21,11 @@ _TRANSIENT = 1.6  # of what autograd saves: the most that the process was seen t
 
 @dataclass(frozen=True, slots=True)
 class LayerGeometry:
-    """The grid of cells: cell ``i`` of a layer begins at pixel ``i · stride`` on both axes.
+    """The grid of cells: cell ``i`` of a layer begins at pixel ``i · stride`` on both axes."""
 
-    Args:
-        strides: in pixels, by layer.
-        before: radius of the receptive field before the cell's own pixels.
-        after: radius after them.
-    """
-
-    strides: Mapping[str, int]
-    before: int
-    after: int
+    strides: Mapping[str, int]  # in pixels, by layer
+    before: int  # radius of the receptive field before the cell's own pixels
+    after: int  # radius after them
 
     @property
     def stride(self) -> int:

@@ -22,21 +22,14 @@ from vidream.temporal.tracking import TrackedFrame, TrackerState
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What the next frame depends on.
+    """What the next frame depends on."""
 
-    Args:
-        frames: number of frames rendered so far.
-        begin: time of the first one, in seconds.
-        picture: the last output.
-        memory: bytes and pixels of the :class:`~vidream.core.memory.MemoryBudget`.
-    """
-
-    frames: int = 0
-    begin: Fraction | None = None
+    frames: int = 0  # number of frames rendered so far
+    begin: Fraction | None = None  # time of the first one, in seconds
     state: DreamState | None = field(default=None, repr=False)
     tracker: TrackerState | None = field(default=None, repr=False)
-    picture: Picture | HdrPicture | None = field(default=None, repr=False)
-    memory: tuple[int | None, float] | None = None
+    picture: Picture | HdrPicture | None = field(default=None, repr=False)  # the last output
+    memory: tuple[int | None, float] | None = None  # bytes and pixels of the MemoryBudget
 
     @property
     def position(self) -> Checkpoint:

@@ -28,22 +28,15 @@ from vidream.timeline.timeline import Clock, Timeline
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What every frame passes through.
-
-    Args:
-        tracker: None if nothing is propagated.
-        guide: a video that guides the effect.
-        device: of the images.
-        memory: budget of the effect; saved with the checkpoints.
-    """
+    """What every frame passes through."""
 
     timeline: Timeline
     effect: Effect
     postprocess: PostProcessor
-    tracker: MotionTracker | None
-    guide: GuideVideo | None
-    device: torch.device
-    memory: MemoryBudget | None
+    tracker: MotionTracker | None  # None if nothing is propagated
+    guide: GuideVideo | None  # a video that guides the effect
+    device: torch.device  # of the images
+    memory: MemoryBudget | None  # budget of the effect; saved with the checkpoints
 
 
 @dataclass(frozen=True, slots=True)

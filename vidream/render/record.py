@@ -35,19 +35,12 @@ def recorded_values(settings: Settings) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """How a file was made.
+    """How a file was made."""
 
-    Args:
-        source: name without folder; ``-`` for a pipe.
-        settings: JSON values by name.
-        weights: SHA-256 of the weights files, by name.
-        version: of vidream.
-    """
-
-    source: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
-    version: str = field(default_factory=own_version)
+    source: str  # name without folder; - for a pipe
+    settings: Mapping[str, Any] = field(default_factory=dict)  # JSON values by name
+    weights: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of files
+    version: str = field(default_factory=own_version)  # of vidream
 
     @classmethod
     def of(cls, source: Source, settings: Settings, weights: Mapping[str, str]) -> Self:

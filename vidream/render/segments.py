@@ -33,21 +33,13 @@ _LEAST, _MOST = 16, 96  # frames of a segment: enough to compress
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A finished segment.
+    """A finished segment."""
 
-    Args:
-        number: from 0.
-        frames: number of source frames; one that falls on its neighbour's tick has no picture.
-        times: PTS and duration of each picture, in units of ``base``.
-        base: seconds per unit.
-        order: display index of each packet.
-    """
-
-    number: int
-    frames: int
-    times: tuple[tuple[int, int], ...]
-    base: Fraction
-    order: tuple[int, ...]
+    number: int  # from 0
+    frames: int  # number of source frames; one that falls on its neighbour's tick has no picture
+    times: tuple[tuple[int, int], ...]  # PTS and duration of each picture, in units of base
+    base: Fraction  # seconds per unit
+    order: tuple[int, ...]  # display index of each packet
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON takes it."""

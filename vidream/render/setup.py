@@ -48,18 +48,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a job runs on.
-
-    Args:
-        expected: number of frames, if known.
-        depth: frames that may wait between two threads.
-    """
+    """What a job runs on."""
 
     source: FrameSource
     session: Session
     sink: Sink
-    expected: int | None
-    depth: int
+    expected: int | None  # number of frames, if known
+    depth: int  # frames that may wait between two threads
 
 
 def open_setup(job: Job, stack: ExitStack) -> Setup:

@@ -17,37 +17,25 @@ from vidream.temporal.warp import inside_mask, resize_flow, warp
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """The residual of an earlier frame, for regions that are hidden since then and reappear.
+    """The residual of an earlier frame, for regions that are hidden since then and reappear."""
 
-    Args:
-        index: number of the frame.
-        residual: image − frame, float16 ``[1, 3, H, W]``.
-    """
-
-    index: int
-    residual: Tensor = field(repr=False)
+    index: int  # number of the frame
+    residual: Tensor = field(repr=False)  # image − frame, float16 [1, 3, H, W]
 
 
 @dataclass(frozen=True, slots=True)
 class DreamState:
     """What a frame leaves to the next one of its scene; never rounded to 8 bits.
 
-    Args:
-        index: number of the frame.
-        frame: float32 ``[1, 3, H, W]`` RGB in [0, 1].
-        image: what the effect made of it.
-        keyframes: the closest first.
-        effect: the state that the effect returned.
-
     Raises:
         ValueError: frame and image differ in size.
     """
 
-    index: int
-    frame: Tensor = field(repr=False)
-    image: Tensor = field(repr=False)
-    keyframes: tuple[Keyframe, ...] = ()
-    effect: State = field(default_factory=dict, repr=False)
+    index: int  # number of the frame
+    frame: Tensor = field(repr=False)  # float32 [1, 3, H, W] RGB in [0, 1]
+    image: Tensor = field(repr=False)  # what the effect made of it
+    keyframes: tuple[Keyframe, ...] = ()  # the closest first
+    effect: State = field(default_factory=dict, repr=False)  # the state that the effect returned
 
     def __post_init__(self) -> None:
         """Refuse tensors that do not belong together."""

@@ -47,17 +47,11 @@ SETTINGS = TrackingSettings()
 
 @dataclass(frozen=True, slots=True)
 class FlowField:
-    """The flow from the current frame to an earlier one.
+    """The flow from the current frame to an earlier one."""
 
-    Args:
-        index: number of the earlier frame.
-        flow: ``[1, 2, h, w]``, in pixels of this grid.
-        confidence: ``[1, 1, h, w]``, 0 (something else is seen there) to 1.
-    """
-
-    index: int
-    flow: Tensor = field(repr=False)
-    confidence: Tensor = field(repr=False)
+    index: int  # number of the earlier frame
+    flow: Tensor = field(repr=False)  # [1, 2, h, w], in pixels of this grid
+    confidence: Tensor = field(repr=False)  # [1, 1, h, w], 0 (something else is seen there) to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +66,11 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class TrackedFrame:
-    """A frame as motion is estimated on it.
+    """A frame as motion is estimated on it."""
 
-    Args:
-        index: number of the frame.
-        picture: uint8 ``[h, w, 3]`` RGB, at :func:`flow_size` or half of it.
-        grey: its mean over the channels, ``[1, 1, h, w]`` in [0, 1].
-    """
-
-    index: int
-    picture: Picture = field(repr=False)
-    grey: Tensor = field(repr=False)
+    index: int  # number of the frame
+    picture: Picture = field(repr=False)  # uint8 [h, w, 3] RGB, at flow_size or half of it
+    grey: Tensor = field(repr=False)  # its mean over the channels, [1, 1, h, w] in [0, 1]
 
     @property
     def size(self) -> Size:
@@ -92,19 +80,12 @@ class TrackedFrame:
 
 @dataclass(frozen=True, slots=True)
 class TrackerState:
-    """What a tracker needs of earlier frames to go on.
+    """What a tracker needs of earlier frames to go on."""
 
-    Args:
-        previous: the last frame that was no duplicate; None before the first.
-        keyframes: older ones, the closest first.
-        since_cut: frames of this scene, without duplicates.
-        last: what cuts were searched by last, uint8 ``[h, w, 3]``.
-    """
-
-    previous: TrackedFrame | None = None
-    keyframes: tuple[TrackedFrame, ...] = ()
-    since_cut: int = 0
-    last: Picture | None = field(default=None, repr=False)
+    previous: TrackedFrame | None = None  # that was no duplicate
+    keyframes: tuple[TrackedFrame, ...] = ()  # older ones, the closest first
+    since_cut: int = 0  # frames of this scene, without duplicates
+    last: Picture | None = field(default=None, repr=False)  # that cuts were searched by
 
 
 class MotionTracker:

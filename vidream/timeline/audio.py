@@ -46,13 +46,9 @@ SETTINGS = EnvelopeSettings()
 
 @dataclass(frozen=True, slots=True)
 class AudioEnvelope:
-    """How loud each band is over time.
+    """How loud each band is over time."""
 
-    Args:
-        bands: values in [0, 1], every 10 ms, for each of :data:`~vidream.core.settings.BANDS`.
-    """
-
-    bands: Mapping[str, Samples] = field(repr=False)
+    bands: Mapping[str, Samples] = field(repr=False)  # values in [0, 1], every 10 ms, by BANDS
 
     def at(self, band: str, time: Fraction | float) -> float:
         """Return a band's loudness at a time in seconds, 0 (silent) to 1 (loud)."""

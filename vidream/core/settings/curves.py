@@ -24,17 +24,11 @@ EASES: dict[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A keyframe.
+    """A keyframe."""
 
-    Args:
-        time: in seconds.
-        value: finite.
-        ease: interpolation to the next key: ``"smooth"``, ``"linear"``, or ``"hold"`` (a step).
-    """
-
-    time: float
-    value: float
-    ease: str = "smooth"
+    time: float  # in seconds
+    value: float  # finite
+    ease: str = "smooth"  # interpolation to the next key: "smooth", "linear", or "hold" (a step)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -62,12 +56,9 @@ class Curve:
     """A number over time: call it with a time in seconds.
 
     Never leaves the range of the two keys around it; constant before the first and after the last.
-
-    Args:
-        keys: at least one, at distinct times; they are sorted.
     """
 
-    keys: tuple[Key, ...]
+    keys: tuple[Key, ...]  # at least one, at distinct times; they are sorted
 
     def __post_init__(self) -> None:
         keys = tuple(sorted(self.keys, key=lambda key: key.time))

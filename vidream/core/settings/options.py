@@ -55,23 +55,14 @@ def option(default: Any, help: str, group: str, **details: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting of the schema.
+    """One setting of the schema."""
 
-    Args:
-        name: its field.
-        part: attribute of ``Settings`` that holds it; empty: a setting of ``Settings`` itself.
-        type: of a value: bool, int, float, str or a term.
-        default: value if unset.
-        multiple: whether it is a tuple of values.
-        option: its declaration.
-    """
-
-    name: str
-    part: str
-    type: type
-    default: Any
-    multiple: bool
-    option: Option
+    name: str  # its field
+    part: str  # attribute of Settings that holds it; empty: a setting of Settings itself
+    type: type  # of a value: bool, int, float, str or a term
+    default: Any  # value if unset
+    multiple: bool  # whether it is a tuple of values
+    option: Option  # its declaration
 
     @property
     def flag(self) -> str:

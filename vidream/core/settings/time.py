@@ -95,19 +95,12 @@ class KeyTerm:
 
 @dataclass(frozen=True, slots=True)
 class AudioBinding:
-    """A setting that follows a band of the sound: ``step-size=bass:0.005..0.02``.
+    """A setting that follows a band of the sound: ``step-size=bass:0.005..0.02``."""
 
-    Args:
-        setting: its name.
-        band: one of :data:`BANDS`.
-        low: value in silence; None for half of the set value.
-        high: value where the band is loud; None for twice the set value.
-    """
-
-    setting: str
-    band: str
-    low: float | None = None
-    high: float | None = None
+    setting: str  # its name
+    band: str  # one of BANDS
+    low: float | None = None  # value in silence; None for half of the set value
+    high: float | None = None  # value where the band is loud; None for twice the set value
 
     def __post_init__(self) -> None:
         if self.band not in BANDS:
