@@ -41,11 +41,8 @@ def plan_targets(
 ) -> Plan:
     """Return the target of each source.
 
-    Args:
-        sources: at least one.
-        output: a file, a folder, or None for files next to the sources.
-        suffix: of targets in a folder or next to the sources; None for the source's own.
-        moving: whether stills are animated.
+    ``output`` is a file, a folder, or None for files next to the sources. In these the targets
+    have the ``suffix``, or the source's own.
 
     Raises:
         UsageError: a source needs a named target, or two would have the same one.

@@ -14,10 +14,9 @@ _MOST_OF_OLD = 2**25  # bytes; glibc before 2.35 refuses to allocate larger bloc
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Keep freed memory in the process from now on. For programs, not for libraries.
+    """Keep freed memory in the process: mapping it anew costs a tenth of a step.
 
-    By default glibc returns the memory of each step to the kernel, and mapping it anew costs a
-    tenth of the step.
+    For programs, not for libraries.
     """
     mallopt = _from_glibc("mallopt")
     if mallopt is None:

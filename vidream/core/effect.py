@@ -54,15 +54,10 @@ class InitImage:
     new_mask: Tensor | None = field(default=None, repr=False)
 
     def propagated(self, frame: Tensor, share: float) -> tuple[Tensor, Tensor]:
-        """Return the previous output, warped to this frame, and its confidence.
+        """Return the previous output, warped to this frame, and its confidence, ``[1, 1, H, W]``.
 
-        Args:
-            frame: ``[1, 3, H, W]`` RGB in [0, 1].
-            share: of the residual that is propagated, 0 to 1.
-
-        Returns:
-            ``[1, 3, H, W]``; and ``[1, 1, H, W]`` in [0, 1], 0 where less than half is propagated:
-            the residual is inpainted there.
+        That is 0 where less than half is propagated: the residual is inpainted there. ``share`` of
+        the residual is propagated, 0 to 1.
         """
         if self.new_mask is None or share == 0:
             return frame, torch.zeros_like(frame[:, :1])

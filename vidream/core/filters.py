@@ -18,14 +18,9 @@ _STRIP = 2**16  # pixels that are blurred at once: what fits into a cache
 
 
 def box_sums(padded: Tensor, side: int) -> Tensor:
-    """Sum every window of ``side`` × ``side`` pixels, as differences of cumulative sums.
+    """Return the sums of all windows of ``side`` × ``side`` pixels, ``[B, C, H, W]``.
 
-    Args:
-        padded: ``[B, C, H + side, W + side]``: one more line above and left of the first windows.
-        side: in pixels.
-
-    Returns:
-        ``[B, C, H, W]``.
+    From ``[B, C, H + side, W + side]``: one more line above and left of the first windows.
     """
     sums = padded
     for dim in (-1, -2):
@@ -117,11 +112,7 @@ def _apart(products: Tensor, guide: Tensor) -> Tensor:
 def _solve(matrix: Tensor, right: Tensor) -> Tensor:
     """Solve a symmetric positive definite system of one or three unknowns at every pixel.
 
-    By cofactors: a library's solver takes the matrices one after another.
-
-    Args:
-        matrix: ``[B, G, G, H, W]``.
-        right: ``[B, C, G, H, W]``.
+    By cofactors: a library's solver takes the matrices, ``[B, G, G, H, W]``, one after another.
     """
     if matrix.shape[1] == 1:
         return right / matrix
@@ -134,13 +125,9 @@ def _solve(matrix: Tensor, right: Tensor) -> Tensor:
 
 
 def feather(mask: Tensor, width: int) -> Tensor:
-    """Soften the inner edges of a mask: erosion, then a mean, so that it grows nowhere.
+    """Soften the inner edges of a mask, ``[B, 1, H, W]``, over ``width`` pixels.
 
-    The frame's border is no edge.
-
-    Args:
-        mask: ``[B, 1, H, W]`` in [0, 1].
-        width: of the ramp, in pixels.
+    Erosion, then a mean, so that it grows nowhere. The frame's border is no edge.
     """
     radius = (width + 1) // 2
     if radius < 1:

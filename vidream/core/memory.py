@@ -68,10 +68,7 @@ def _available(cap: int | None, device: torch.device) -> int:
 def check_frames(width: int, height: int, cap: int | None) -> None:
     """Raise a DeviceError if frames do not fit into memory: a file of 50 kB may hold gigabytes.
 
-    Args:
-        width: in pixels.
-        height: in pixels.
-        cap: limit of the process's memory, in bytes; None for what is free.
+    ``cap`` limits the process's memory, in bytes; None for what is free.
     """
     needed = _PER_PIXEL * width * height
     available = _free_on_machine() if cap is None else cap

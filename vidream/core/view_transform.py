@@ -54,8 +54,7 @@ class ViewTransform:
     def depth_inside(self, size: Size, times: int, device: torch.device | str) -> Tensor:
         """Return how far inside the image is what each pixel shows after ``times`` transforms.
 
-        Returns:
-            ``[1, 1, H, W]``: distance to the image's border in pixels, negative outside.
+        ``[1, 1, H, W]``: pixels to the image's border, negative outside.
         """
         across, down = self._source_coordinates(size, times, device)
         height, width = size
@@ -73,10 +72,9 @@ class ViewTransform:
 def source_coordinates(
     size: Size, scale: float, degrees: float, device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
-    """Return where each pixel is sampled from, of an image scaled and rotated about its centre.
+    """Return where each pixel of an image scaled and rotated about its centre is sampled.
 
-    Returns:
-        Pixels right of and below the centre, float32 ``[H, W]`` each.
+    In pixels right of and below the centre, float32 ``[H, W]`` each.
     """
     height, width = size
     x = torch.arange(width, device=device, dtype=torch.float32) + (0.5 - width / 2)

@@ -23,12 +23,7 @@ _GREY = "#777777"
 
 
 def check_plot(path: str | os.PathLike[str], *read: Place, overwrite: bool = False) -> None:
-    """Check early that a plot can be made and written.
-
-    Args:
-        path: of the plot.
-        read: files that it must not replace.
-        overwrite: whether it may replace an existing file.
+    """Check early that a plot can be made and written, and replaces no file that is ``read``.
 
     Raises:
         OutputError: it cannot be written there, or is no ``.png``.

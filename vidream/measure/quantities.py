@@ -90,13 +90,7 @@ def warping_error(current: Tensor, earlier: Tensor, flow: Tensor, mask: Tensor) 
 def new_cells(flow: Tensor, backward: Tensor, grid: Size) -> Tensor:
     """Return the cells of which more than half is disoccluded or from outside the earlier frame.
 
-    Args:
-        flow: ``[1, 2, H, W]``, from the current frame to the earlier one.
-        backward: likewise, from the earlier frame to the current one.
-        grid: height and width of the grid of cells.
-
-    Returns:
-        Bool ``[1, 1, h, w]``.
+    Bool ``[1, 1, h, w]`` on a grid, by the flow to the earlier frame and back, ``[1, 2, H, W]``.
     """
     # Without motion boundaries: flow is vague there, but the region was seen before.
     seen = forward_backward_mask(flow, backward, boundaries=False)

@@ -60,11 +60,7 @@ class Recogniser:
 
     @torch.no_grad()
     def mass(self, image: Tensor) -> float:
-        """Return the mean probability of the group over crops of two sizes, 0 to 1.
-
-        Args:
-            image: float ``[1, 3, H, W]`` RGB in [0, 1].
-        """
+        """Return the mean probability of the group over crops of ``[1, 3, H, W]``, 0 to 1."""
         squares, found = crops(image), []
         while batch := list(islice(squares, _BATCH)):  # a large frame has hundreds
             found.append(self._probability(torch.cat(batch)))
@@ -78,8 +74,7 @@ class Recogniser:
 def crops(image: Tensor) -> Iterator[Tensor]:
     """Yield squares of 128 and 192 pixels, half overlapping, scaled to ``[1, 3, 260, 260]``.
 
-    Args:
-        image: float ``[1, 3, H, W]`` in [0, 1]; used whole if no square fits.
+    The whole image, ``[1, 3, H, W]``, if no square fits.
     """
     for crop in _squares(image):
         scaled = F.interpolate(crop, (_SIDE, _SIDE), mode="bicubic", align_corners=False)

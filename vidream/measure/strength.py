@@ -12,12 +12,7 @@ from vidream.dream.dreamer import Dreamer
 
 
 class Strength:
-    """The strength of a picture by a dreamer's objective, in total and per cell.
-
-    Args:
-        dreamer: as the frame was dreamed.
-        picture: uint8 ``[H, W, 3]`` RGB.
-    """
+    """The strength of a picture, uint8 ``[H, W, 3]``, by a dreamer's objective."""
 
     def __init__(self, dreamer: Dreamer, picture: Picture) -> None:
         self._objective = dreamer.objective_function

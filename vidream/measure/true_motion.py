@@ -1,7 +1,6 @@
-"""The warping error of clips whose motion is known.
+"""The warping error of clips whose motion is known (``benchmarks/true_motion.py``).
 
-Optical flow is undetermined on sky and walls, and cannot judge a dream there. The motion of a clip
-made by moving a photograph before a camera (``benchmarks/true_motion.py``) is known.
+Optical flow is undetermined on sky and walls, and cannot judge a dream there.
 """
 
 from __future__ import annotations
@@ -70,19 +69,11 @@ class TrueMotion:
             return cls(**_parse(Path(path)), flat=_read_flat(Path(path).with_suffix(".flat.npy")))
 
     def errors(
-        self,
-        index: int,
-        lag: int,
-        now: Sequence[Picture],
-        then: Sequence[Picture],
+        self, index: int, lag: int, now: Sequence[Picture], then: Sequence[Picture]
     ) -> tuple[TrueError, ...]:
-        """Return the errors of a frame against an earlier one, by visible region.
+        """Return the errors of a frame against the one ``lag`` frames earlier, by visible region.
 
-        Args:
-            index: number of the frame.
-            lag: at most ``index``.
-            now: the frame's source and dream, uint8 ``[H, W, 3]`` RGB of :attr:`size`.
-            then: likewise of the earlier frame.
+        Each frame is its source and its dream, uint8 ``[H, W, 3]`` RGB of :attr:`size`.
 
         Raises:
             InputError: the pictures are of another size, or the true motion is too short.
@@ -170,13 +161,9 @@ def oval(cut: int) -> Tensor:
 def sample_at(
     image: Tensor, places: Matrix, mode: str = "bicubic", padding: str = "border"
 ) -> Tensor:
-    """Sample an image ``[1, C, h, w]`` at any places; returns ``[1, C, H, W]``.
+    """Sample an image ``[1, C, h, w]`` at x and y in its pixels, ``[2, H, W]``.
 
-    Args:
-        image: float.
-        places: x and y in its pixels, ``[2, H, W]``.
-        mode: ``"bicubic"`` or ``"bilinear"``.
-        padding: as of :func:`torch.nn.functional.grid_sample`.
+    Mode and padding are those of :func:`torch.nn.functional.grid_sample`.
     """
     sides = np.array(image.shape[:-3:-1]).reshape(2, 1, 1)
     grid = torch.from_numpy((places + 0.5) * 2 / sides - 1).to(image.dtype)

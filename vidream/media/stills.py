@@ -56,8 +56,7 @@ def read_still(place: Source | Place, settings: ReadSettings) -> Still:
 def read_mask(place: Source | Place) -> Picture:
     """Read a mask, white being 1, from the alpha channel, or from the colours of an opaque picture.
 
-    Returns:
-        Uint8 ``[H, W, 3]``, upright, unscaled.
+    Uint8 ``[H, W, 3]``, upright, unscaled.
     """
     opened, _ = _open(place)
     if "A" in opened.getbands() or "transparency" in opened.info:

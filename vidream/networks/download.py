@@ -46,13 +46,13 @@ def download(
     Args:
         url: http or https.
         target: file to create or replace; its folder is created.
-        sha256: first hex digits of the expected SHA-256; empty if unknown.
+        sha256: first hex digits; empty if unknown.
         progress: called for each block.
         sleep: waits between attempts.
 
     Raises:
-        WeightsError: the server refuses, every attempt fails, the hash differs, or the folder
-            cannot be written.
+        WeightsError: the server refuses, every attempt fails, the hash differs, or it cannot be
+            written.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise WeightsError(f"{url} is not an http or https address")

@@ -30,8 +30,8 @@ class Network(nn.Module):
     Args:
         spec: description of the network.
         body: returns the activations of the layers as a tuple.
-        layers: canonical names in execution order.
-        names: canonical names by alias.
+        layers: in execution order.
+        names: of the layers, by alias.
     """
 
     def __init__(
@@ -243,13 +243,7 @@ def _least(is_enough: Callable[[int], bool], low: int, high: int) -> int:
 
 
 def layer_names(name: str) -> list[LayerInfo]:
-    """Return the layers of a network, main ones first, each in execution order.
-
-    Needs no weights.
-
-    Raises:
-        NetworkError: there is no such network.
-    """
+    """Return the layers of a network, main ones first, in execution order; needs no weights."""
     spec = find_network(name)
     traced = _trace(spec)
     sizes = graph.shapes(traced, max(spec.minimum_side, _PROBE_SIDE))

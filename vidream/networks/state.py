@@ -26,13 +26,7 @@ def read_state(
     explicit: str | None = None,
     progress: OnDownload | None = None,
 ) -> State:
-    """Read the tensors that a network needs, and no others.
-
-    Args:
-        spec: the network.
-        needed: tensors of the right names, shapes and dtypes, on any device.
-        explicit: weights file to use instead of the network's own.
-        progress: called while downloading.
+    """Read the tensors that a network needs, of the names, shapes and dtypes of ``needed``.
 
     Raises:
         WeightsError: the file is missing, or is not of this network.
@@ -76,12 +70,8 @@ def _matching(spec: NetworkSpec, path: Path, state: State, name: str, like: Tens
 def load_state(path: Path, *, verified: bool = False) -> State:
     """Read the tensors of a weights file on the CPU; nothing but tensors is unpickled.
 
-    Args:
-        path: a PyTorch state dict (or one under ``state_dict``), safetensors, or TorchScript.
-        verified: the hash is pinned; required for TorchScript, which holds code.
-
-    Returns:
-        Tensors by name, possibly memory-mapped.
+    A PyTorch state dict (or one under ``state_dict``), safetensors, or TorchScript, which holds
+    code and must be ``verified``: its hash is pinned. The tensors may be memory-mapped.
 
     Raises:
         WeightsError: the file is missing or is none of these.

@@ -22,13 +22,9 @@ Pieces = list[tuple[Segment, Path]]
 
 
 def join(pieces: Pieces, encoder: VideoEncoder, on_join: OnJoin | None, *, copy: bool) -> None:
-    """Write segments one after the other.
+    """Write segments one after the other, their packets (``copy``) or pictures encoded again.
 
-    Args:
-        pieces: the segments.
-        encoder: with the settings of the segments.
-        on_join: called after each frame; may raise to stop.
-        copy: copy packets; else encode the pictures again.
+    The encoder has the settings of the segments. ``on_join`` may raise to stop.
 
     Raises:
         OutputError: a segment is damaged, or the file cannot be written.

@@ -23,15 +23,9 @@ _log = logging.getLogger(__name__)
 
 
 class SegmentSink(Sink):
-    """Records segments in a work folder, and joins them to the target.
+    """Records segments in a work folder, which are kept, and joins them to the target.
 
-    Args:
-        work: the folder; segments that it holds are kept.
-        target: the file.
-        info: of the clip, with the target's metadata.
-        settings: of the target.
-        audio: from the beginning of the target.
-        on_join: called with frames joined so far and in all; may raise to stop.
+    ``on_join`` is called with the frames joined so far and in all, and may raise to stop.
 
     Raises:
         OutputError: the folder is damaged, or cannot be written.

@@ -26,11 +26,7 @@ def open_work(
 ) -> WorkFolder:
     """Open the work folder of a target: a new one, or that of an interrupted run to be resumed.
 
-    Args:
-        target: path of the target.
-        run: what it depends on.
-        settings: of the target.
-        device: of the checkpoint's tensors.
+    ``run`` is what it depends on; the checkpoint's tensors go to ``device``.
 
     Raises:
         OutputError: another run uses it, or its interrupted run cannot or shall not be resumed.

@@ -62,13 +62,8 @@ def align(
 ) -> Array | None:
     """Return the homography along which the pictures agree best in a region.
 
-    Args:
-        matrix: where to start; should be right to a pixel.
-        pictures: to align.
-        region: ``[h, w]`` from the upper left corner on.
-
-    Returns:
-        None if it is hardly better than standing still, or far from the start.
+    None if it is hardly better than standing still, or far from the start, ``matrix``, which should
+    be right to a pixel. The region is ``[h, w]`` from the upper left corner on.
     """
     problem = _Problem.of(pictures, region)
     start, best, least = matrix, matrix, np.inf

@@ -46,11 +46,7 @@ class NoFlow:
 
 
 def load_flow(name: str, device: torch.device | str = "cpu") -> FlowEstimator:
-    """Return a new estimator.
-
-    Args:
-        name: ``dis``, ``raft``, ``farneback``, ``none`` or a plugin's.
-        device: where an estimator that is a network runs.
+    """Return a new estimator: ``dis``, ``raft``, ``farneback``, ``none`` or a plugin's.
 
     Raises:
         SettingsError: there is none of that name, or the plugin cannot be loaded.

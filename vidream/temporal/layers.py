@@ -58,11 +58,8 @@ def layered_flow(
     For standing still exactly 0; to another global motion the deviation of the flow nearby is
     added, as of parallax and rolling shutter; flow itself is filled in from textured pixels nearby.
 
-    Args:
-        flow: ``[1, 2, H, W]``, from the current picture to the earlier one, in pixels.
-        motions: flow of the global motions, likewise; the background's first.
-        current: brightness in [0, 1], ``[1, 1, H, W]``.
-        earlier: likewise.
+    All flows are ``[1, 2, H, W]``, from the current picture to the earlier one, those of the global
+    motions with the background's first; pictures are brightness in [0, 1], ``[1, 1, H, W]``.
     """
     size = size_of(flow)
     now, then = local_mean(_halved(current), 1), local_mean(_halved(earlier), 1)

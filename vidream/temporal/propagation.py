@@ -124,9 +124,6 @@ def inpaint(residual: Tensor, known: Tensor) -> Tensor:
     Args:
         residual: ``[1, 3, H, W]``, 0 where nothing is known.
         known: how much of each pixel's residual is known, ``[1, 1, H, W]``, 0 to 1.
-
-    Returns:
-        ``[1, 3, H, W]``.
     """
     # Regions that are known by half stay so: what fills them would change from frame to frame.
     unknown = (1 - 2 * known).clamp_min(0)
@@ -159,14 +156,7 @@ def _overlap(
 def update_state(
     state: DreamState | None, new: DreamState, motion: Motion, recall: int
 ) -> DreamState:
-    """Return what a frame leaves to the next, with the keyframes of its scene.
-
-    Args:
-        state: what the previous frame left; None at the first frame.
-        new: of this frame, without keyframes.
-        motion: of this frame.
-        recall: how many keyframes are kept.
-    """
+    """Return ``new``, what a frame leaves to the next, with up to ``recall`` keyframes."""
     keyframes = () if state is None or motion.cut else state.keyframes
     if motion.keep:
         keyframe = Keyframe(new.index, new.residual.to(torch.float16))

@@ -57,16 +57,10 @@ def resize_flow(flow: Tensor, size: Size) -> Tensor:
 
 
 def warp(image: Tensor, flow: Tensor, mode: str = "bicubic") -> Tensor:
-    """Sample the earlier image at the pixels of the current frame: ``image(x + w(x))``.
+    """Sample the earlier image, ``[1, C, H, W]``, at the current pixels: ``image(x + w(x))``.
 
-    Args:
-        image: ``[1, C, H, W]``, of the earlier frame.
-        flow: ``[1, 2, H, W]``.
-        mode: ``"bicubic"`` keeps detail over many frames; ``"bilinear"`` never overshoots.
-
-    Returns:
-        ``[1, C, H, W]``; beyond its border the image repeats it. Where the flow is 0 the image
-        is returned bit for bit.
+    ``"bicubic"`` keeps detail over many frames; ``"bilinear"`` never overshoots. The image's border
+    is repeated beyond it. Where the flow is 0 the image is returned bit for bit.
     """
     sampled = F.grid_sample(
         image, _sampling_grid(flow), mode, padding_mode="border", align_corners=False
@@ -83,16 +77,10 @@ def inside_mask(flow: Tensor) -> Tensor:
 
 
 def forward_backward_mask(flow: Tensor, backward: Tensor, *, boundaries: bool = True) -> Tensor:
-    """Return where flow is reliable (Ruder, Dosovitskiy, Brox 2016).
+    """Return where flow to an earlier frame is reliable (Ruder, Dosovitskiy, Brox 2016).
 
-    Args:
-        flow: from the current frame to the earlier one.
-        backward: from the earlier frame to the current one.
-        boundaries: whether motion boundaries, where flow is blurred, are unreliable.
-
-    Returns:
-        ``[1, 1, H, W]``: 0 where the way there and back does not return (disocclusion), at motion
-        boundaries and outside the frame; else 1.
+    ``[1, 1, H, W]``: 0 where the way there and back does not return (disocclusion), outside the
+    frame, and, unless not ``boundaries``, where flow is blurred between motions; else 1.
     """
     returned = warp(backward, flow, "bilinear")
     error = (flow + returned).square().sum(1, keepdim=True)
@@ -116,15 +104,10 @@ def motion_boundary_mask(flow: Tensor) -> Tensor:
 
 
 def suppress_static_flow(flow: Tensor, current: Tensor, earlier: Tensor) -> Tensor:
-    """Return the flow with 0 where the pictures do not show motion.
+    """Return the flow with 0 where it explains the pictures no better than standing still.
 
-    Where there is no texture an estimator invents motion, and a dream there would swim. Flow is
-    kept where it explains the pictures better than standing still.
-
-    Args:
-        flow: ``[1, 2, H, W]``, from the current picture to the earlier one.
-        current: ``[1, C, H, W]`` in [0, 1].
-        earlier: likewise.
+    Without texture an estimator invents motion, and a dream there would swim. The flow,
+    ``[1, 2, H, W]``, leads from the current to the earlier picture, ``[1, C, H, W]`` in [0, 1].
     """
     radius = SETTINGS.static_radius
     moved = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
@@ -142,12 +125,8 @@ def photometric_mask(
 ) -> Tensor:
     """Return, ``[1, 1, H, W]`` of 0 and 1, where the warped earlier picture looks like this one.
 
-    Args:
-        flow: ``[1, 2, H, W]``, from the current picture to the earlier one.
-        current: ``[1, C, H, W]`` in [0, 1].
-        earlier: likewise.
-        flow_error: pixels by which the flow may be wrong: the difference that this makes with the
-            texture there is tolerated.
+    As of :func:`suppress_static_flow`. The difference that an error of the flow, in pixels, makes
+    with the texture there is tolerated.
     """
     difference = (current - warp(earlier, flow, "bilinear")).abs().mean(1, keepdim=True)
     if flow_error:
