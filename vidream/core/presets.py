@@ -27,6 +27,10 @@ class Preset:
     values: Mapping[str, Any] = field(default_factory=dict)  # that differ from the defaults
 
 
+def _preset(shows: str, **values: Any) -> Preset:
+    return Preset(shows, values)
+
+
 def _channels(layer: str, *numbers: int) -> tuple[str, ...]:
     return tuple(f"{layer}#{number}" for number in numbers)
 
@@ -36,136 +40,128 @@ _CHANNELS: Mapping[str, Any] = {"steps": 8, "step_size": 0.011}
 
 # The default preset differs from the defaults in nothing: each default is stated once.
 PRESETS: Mapping[str, Preset] = {
-    DEFAULT: Preset("animal faces, eyes and fur growing out of everything"),
-    "beasts": Preset("shaggy beasts and coils of beads", {"layers": ("Mixed_6c",)}),
-    "dogs": Preset(
+    DEFAULT: _preset("animal faces, eyes and fur growing out of everything"),
+    "beasts": _preset("shaggy beasts and coils of beads", layers=("Mixed_6c",)),
+    "dogs": _preset(
         "dogs' faces and their pelts",
-        {"layers": ("Mixed_6d#178:0.5", "Mixed_6d#408", "Mixed_6d#448:2"), **_CHANNELS},
+        layers=("Mixed_6d#178:0.5", "Mixed_6d#408", "Mixed_6d#448:2"),
+        **_CHANNELS,
     ),
-    "eyes": Preset(
+    "eyes": _preset(
         "human eyes, lids and brows",
-        {
-            "layers": (*_channels("Mixed_6c", 249, 256), "Mixed_6b#70"),
-            "objective": "mean",
-            **_CHANNELS,
-        },
+        layers=(*_channels("Mixed_6c", 249, 256), "Mixed_6b#70"),
+        objective="mean",
+        **_CHANNELS,
     ),
-    "feathers": Preset("plumage, feather over feather", {"layers": ("Mixed_6d#617",), **_CHANNELS}),
-    "scales": Preset(
+    "feathers": _preset("plumage, feather over feather", layers=("Mixed_6d#617",), **_CHANNELS),
+    "scales": _preset(
         "the hide of lizards and snakes: a texture",
-        {"layers": ("Mixed_6d#140", "Mixed_6c#160"), **_CHANNELS},
+        layers=("Mixed_6d#140", "Mixed_6c#160"),
+        **_CHANNELS,
     ),
-    "shells": Preset(
+    "shells": _preset(
         "coils and whorls, as of snails and ammonites",
-        {"layers": ("Mixed_6c#716", "Mixed_6d#648"), **_CHANNELS},
+        layers=("Mixed_6c#716", "Mixed_6d#648"),
+        **_CHANNELS,
     ),
-    "palaces": Preset(
+    "palaces": _preset(
         "rows of houses, domes, arches and windows",
-        {"layers": (*_channels("Mixed_6d", 69, 762), "Mixed_6c#707"), **_CHANNELS},
+        layers=(*_channels("Mixed_6d", 69, 762), "Mixed_6c#707"),
+        **_CHANNELS,
     ),
-    "leaves": Preset(
-        "broad leaves with their veins",
-        {"layers": _channels("Mixed_6d", 62, 635, 647), **_CHANNELS},
+    "leaves": _preset(
+        "broad leaves with their veins", layers=_channels("Mixed_6d", 62, 635, 647), **_CHANNELS
     ),
-    "jungle": Preset(
+    "jungle": _preset(
         "palms and fronds",
-        {
-            "layers": ("Mixed_6c#719", "Mixed_6d#91", "Mixed_6d#647:0.3"),
-            "objective": "mean",
-            **_CHANNELS,
-        },
+        layers=("Mixed_6c#719", "Mixed_6d#91", "Mixed_6d#647:0.3"),
+        objective="mean",
+        **_CHANNELS,
     ),
-    "flowers": Preset(
+    "flowers": _preset(
         "blossoms like orchids and hydrangeas",
-        {"layers": _channels("Mixed_6d", 94, 641), "objective": "mean", **_CHANNELS},
+        layers=_channels("Mixed_6d", 94, 641),
+        objective="mean",
+        **_CHANNELS,
     ),
-    "rosettes": Preset(
+    "rosettes": _preset(
         "small round blossoms, rolled up like snails: a texture",
-        {"layers": ("Mixed_6b#88", "Mixed_6c#628"), **_CHANNELS},
+        layers=("Mixed_6b#88", "Mixed_6c#628"),
+        **_CHANNELS,
     ),
-    "baubles": Preset("crowds of glittering beads", {"layers": ("Mixed_6d#68",), **_CHANNELS}),
-    "waves": Preset(
-        "folds and zigzags: a texture", {"layers": _channels("Mixed_6d", 726, 738), **_CHANNELS}
+    "baubles": _preset("crowds of glittering beads", layers=("Mixed_6d#68",), **_CHANNELS),
+    "waves": _preset(
+        "folds and zigzags: a texture", layers=_channels("Mixed_6d", 726, 738), **_CHANNELS
     ),
-    "swirls": Preset(
-        "spirals, rings and dots: a texture",
-        {"layers": ("Mixed_5d:0.7", "Mixed_5c:0.3"), "octaves": 5},
+    "swirls": _preset(
+        "spirals, rings and dots: a texture", layers=("Mixed_5d:0.7", "Mixed_5c:0.3"), octaves=5
     ),
-    "veins": Preset(
-        "glowing veins and cells, as of stained glass: a texture",
-        {"layers": ("Mixed_5b",), "octaves": 5},
+    "veins": _preset(
+        "glowing veins and cells, as of stained glass: a texture", layers=("Mixed_5b",), octaves=5
     ),
-    "weave": Preset(
-        "dark strokes, as of a basket: a texture",
-        {"layers": ("Conv2d_4a_3x3",), "step_size": 0.006},
+    "weave": _preset(
+        "dark strokes, as of a basket: a texture", layers=("Conv2d_4a_3x3",), step_size=0.006
     ),
-    "vgg19": Preset(
+    "vgg19": _preset(
         "great eyes in furry rings, as VGG19 sees them (needs its weights, 80 MB)",
-        {"network": "vgg19", "layers": ("block5_conv1",)},
+        network="vgg19",
+        layers=("block5_conv1",),
     ),
     # Many octaves lay out a scene, views of many kinds keep it from being a texture that only the
     # network recognises.
-    CLASS: Preset(
+    CLASS: _preset(
         "a class by its name, tabby by default (needs its weights, 23 MB)",
-        {
-            "network": "efficientnet_lite2",
-            "classes": ("tabby",),
-            "octaves": 6,
-            "octave_scale": 1.3,
-            "steps": 20,
-            "step_size": 0.01,
-            "jitter": 16,
-            "jitter_rotation": 10.0,
-            "jitter_scale": 0.2,
-            "jitter_noise": 0.1,
-            "detail": 0.3,
-            "smoothing": 1.0,
-        },
+        network="efficientnet_lite2",
+        classes=("tabby",),
+        octaves=6,
+        octave_scale=1.3,
+        steps=20,
+        step_size=0.01,
+        jitter=16,
+        jitter_rotation=10.0,
+        jitter_scale=0.2,
+        jitter_noise=0.1,
+        detail=0.3,
+        smoothing=1.0,
     ),
     # The terms of the article, with weights for losses that are relative to the style's.
-    "painted": Preset(
+    "painted": _preset(
         "the frame painted anew in the style of images (needs vgg19, 80 MB)",
-        {
-            "network": "vgg19",
-            "objective": "none",
-            "style_size": 256,
-            "content_weight": 0.005,
-            "total_variation": 3.0,
-            # All colours and sizes that the style has, and no others.
-            "color": 0.0,
-            "detail": 1.0,
-            "octaves": 3,
-            "octave_scale": 1.6,
-            "steps": 100,
-            "step_size": 0.03,
-            "anneal": 0.05,
-            "smoothing": 0.5,
-        },
+        network="vgg19",
+        objective="none",
+        style_size=256,
+        content_weight=0.005,
+        total_variation=3.0,
+        # All colours and sizes that the style has, and no others.
+        color=0.0,
+        detail=1.0,
+        octaves=3,
+        octave_scale=1.6,
+        steps=100,
+        step_size=0.03,
+        anneal=0.05,
+        smoothing=0.5,
     ),
     # The numbers of the article's animation. Its steps are of 0.01 where black to white is 2.
-    OCTAVE_PRESET: Preset(
+    OCTAVE_PRESET: _preset(
         "a still's dream growing over five octaves, as in the article",
-        {
-            "animate": "octaves",
-            "octaves": 5,
-            "octave_scale": 1.3,
-            "steps": 200,
-            "step_size": 0.005,
-            "anneal": 1.0,
-            "normalize": "std",
-        },
+        animate="octaves",
+        octaves=5,
+        octave_scale=1.3,
+        steps=200,
+        step_size=0.005,
+        anneal=1.0,
+        normalize="std",
     ),
     # What ascent in raw pixels climbs to: opponent colours and high frequencies.
-    "psychedelic": Preset(
+    "psychedelic": _preset(
         "rainbow rings, beads and eyes in every color",
-        {
-            "color": 0.0,
-            "detail": 1.0,
-            "smoothing": 1.5,
-            "steps": 10,
-            "step_size": 0.01,
-            "anneal": 1.0,
-        },
+        color=0.0,
+        detail=1.0,
+        smoothing=1.5,
+        steps=10,
+        step_size=0.01,
+        anneal=1.0,
     ),
 }
 

@@ -40,40 +40,26 @@ class AnimationSettings(Validated):
         None,
         "First octave: 0 is the still's size, below is smaller. Unset: as many below as above.",
         metavar="N",
-        minimum=-16,
-        maximum=8,
+        within=(-16, 8),
     )
     blend: float = _octaves(
         0.5,
         "Share of the octave before in what an octave starts from; the rest is the still.",
-        minimum=0,
-        maximum=1,
+        within=(0, 1),
     )
     zoom: float | None = _zoom(
         None,
         "Enlargement per frame. Unset: 1.02, or what covers the corners of a rotation.",
-        minimum=1,
-        maximum=MOST_ZOOM,
+        within=(1, MOST_ZOOM),
         over_time=True,
     )
     rotate: float | None = _zoom(
-        None,
-        "Clockwise rotation per frame.",
-        metavar="DEGREES",
-        minimum=-10,
-        maximum=10,
-        over_time=True,
+        None, "Clockwise rotation per frame.", metavar="DEGREES", within=(-10, 10), over_time=True
     )
     loop: bool = _zoom(False, "Blend the last second into the beginning.")
-    zoom_steps: int = _zoom(
-        3, "Gradient steps per frame.", minimum=0, maximum=10_000, over_time=True
-    )
+    zoom_steps: int = _zoom(3, "Gradient steps per frame.", within=(0, 10_000), over_time=True)
     zoom_detail: float = _zoom(
-        0.5,
-        "Scale of the dream: 0 is large and soft, 1 fine.",
-        minimum=0,
-        maximum=1,
-        over_time=True,
+        0.5, "Scale of the dream: 0 is large and soft, 1 fine.", within=(0, 1), over_time=True
     )
 
     def __post_init__(self) -> None:

@@ -62,59 +62,53 @@ class DreamSettings(Validated):
         0.0, "Weight of the total variation loss.", metavar="WEIGHT", minimum=0
     )
     octaves: int = _ascent(
-        4, "Octaves: sizes dreamed at, small to large.", minimum=1, maximum=16, common=True
+        4, "Octaves: sizes dreamed at, small to large.", within=(1, 16), common=True
     )
     octave_scale: float = _ascent(
-        1.4, "Ratio of an octave's size to the one before.", minimum=1.05, maximum=4
+        1.4, "Ratio of an octave's size to the one before.", within=(1.05, 4)
     )
     steps: int = _ascent(
-        6, "Gradient steps per octave.", minimum=0, maximum=10_000, over_time=True, common=True
+        6, "Gradient steps per octave.", within=(0, 10_000), over_time=True, common=True
     )
     until: float | None = _ascent(
         None,
         "Early stopping: end an octave when a step improves the objective by less than this "
         "fraction.",
         metavar="FRACTION",
-        minimum=0,
-        maximum=1,
+        within=(0, 1),
         over_time=True,
     )
     refine_steps: float = _ascent(
         0.5,
         "Gradient steps per propagated frame; 0.5 refines one half of it, in turn.",
         metavar="STEPS",
-        minimum=0,
-        maximum=10_000,
+        within=(0, 10_000),
         over_time=True,
     )
     weak_steps: int = _ascent(
         2,
         "Further steps where such a frame's dream is weak, as in new regions.",
-        minimum=0,
-        maximum=10_000,
+        within=(0, 10_000),
         over_time=True,
     )
     step_size: float = _ascent(
         0.009,
         "Mean change of a pixel in an octave's first step; black to white is 1.",
-        minimum=0,
-        maximum=1,
+        within=(0, 1),
         over_time=True,
     )
-    anneal: float = _ascent(
-        0.5, "Size of an octave's last step over its first.", minimum=0, maximum=1
-    )
+    anneal: float = _ascent(0.5, "Size of an octave's last step over its first.", within=(0, 1))
     jitter: int = _ascent(
-        8, "Largest random shift per step, in pixels.", minimum=0, maximum=512, over_time=True
+        8, "Largest random shift per step, in pixels.", within=(0, 512), over_time=True
     )
     jitter_rotation: float = _ascent(
-        0.0, "Largest random rotation per step.", metavar="DEGREES", minimum=0, maximum=180
+        0.0, "Largest random rotation per step.", metavar="DEGREES", within=(0, 180)
     )
     jitter_scale: float = _ascent(
-        0.0, "Largest random scaling per step: 0.1 is ±10 %.", minimum=0, maximum=1
+        0.0, "Largest random scaling per step: 0.1 is ±10 %.", within=(0, 1)
     )
     jitter_noise: float = _ascent(
-        0.0, "Standard deviation of random noise added per step.", minimum=0, maximum=1
+        0.0, "Standard deviation of random noise added per step.", within=(0, 1)
     )
     grey: bool = _ascent(False, "Show the network greys, so that only greys grow.")
     padding: str = _ascent(
@@ -125,31 +119,28 @@ class DreamSettings(Validated):
     color: float = _ascent(
         0.7,
         "Colors of the dream: 0 is vivid, 1 natural.",
-        minimum=0,
-        maximum=1,
+        within=(0, 1),
         over_time=True,
         common=True,
     )
     detail: float = _ascent(
         0.4,
         "Scale of the dream: 0 is large and soft, 1 fine.",
-        minimum=0,
-        maximum=1,
+        within=(0, 1),
         over_time=True,
         common=True,
     )
     smoothing: float = _ascent(
-        0.0, "Gaussian blur of the gradient, σ in pixels.", minimum=0, maximum=32, over_time=True
+        0.0, "Gaussian blur of the gradient, σ in pixels.", within=(0, 32), over_time=True
     )
     normalize: str = _ascent(
         "mean", "Gradient normalization: mean |g|, std.", choices=("mean", "std")
     )
-    seed: int = _ascent(0, "Random seed.", minimum=0, maximum=2**63 - 1)
+    seed: int = _ascent(0, "Random seed.", within=(0, 2**63) - 1)
     coherence: float = _motion(
         1.0,
         "Temporal coherence: 0 dreams each frame independently, 1 is most stable.",
-        minimum=0,
-        maximum=1,
+        within=(0, 1),
         over_time=True,
         common=True,
     )
@@ -158,8 +149,7 @@ class DreamSettings(Validated):
         4,
         "Keyframes kept to restore regions that reappear after occlusion.",
         metavar="N",
-        minimum=0,
-        maximum=64,
+        within=(0, 64),
     )
     device: str = _device("auto", "Compute device.", choices=("auto", "cpu", "cuda", "mps"))
     memory: int | None = _device(

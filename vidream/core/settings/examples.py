@@ -24,19 +24,17 @@ class ExampleSettings(Validated):
         None,
         "Shorter side of examples. Unset: that of frames.",
         metavar="PIXELS",
-        minimum=16,
-        maximum=4096,
+        within=(16, 4096),
     )
     match_size: int = _examples(
         240,
         "Shorter side at which frames are matched, at most.",
         metavar="PIXELS",
-        minimum=16,
-        maximum=4096,
+        within=(16, 4096),
     )
     match_candidates: int = _examples(
-        3, "Examples searched for each part of a frame.", metavar="N", minimum=1, maximum=64
+        3, "Examples searched for each part of a frame.", metavar="N", within=(1, 64)
     )
     match_radius: int = _examples(
-        4, "Search radius around the best match.", metavar="PIXELS", minimum=0, maximum=4096
+        4, "Search radius around the best match.", metavar="PIXELS", within=(0, 4096)
     )

@@ -33,30 +33,23 @@ class ReadSettings(Validated):
         None, "Number of frames to render.", metavar="N", minimum=1, common=True
     )
     width: int | None = _input(
-        None,
-        "Scale to this width, in pixels.",
-        metavar="PIXELS",
-        minimum=16,
-        maximum=16384,
-        common=True,
+        None, "Scale to this width, in pixels.", metavar="PIXELS", within=(16, 16384), common=True
     )
     height: int | None = _input(
-        None, "Scale to this height, in pixels.", metavar="PIXELS", minimum=16, maximum=16384
+        None, "Scale to this height, in pixels.", metavar="PIXELS", within=(16, 16384)
     )
     max_side: int | None = _input(
         None,
         "Scale the longer side down to this, in pixels.",
         metavar="PIXELS",
-        minimum=16,
-        maximum=16384,
+        within=(16, 16384),
         common=True,
     )
     fps: float | None = _input(
         None,
         "Frame rate: frames are dropped or repeated.",
         metavar="RATE",
-        minimum=0.01,
-        maximum=1000,
+        within=(0.01, 1000),
         common=True,
     )
     audio: str | None = _input(None, "Replace the sound.", metavar="FILE", common=True)
@@ -91,7 +84,7 @@ class WriteSettings(Validated):
         choices=("h264", "hevc", "vp9", "av1", "prores", "ffv1"),
     )
     crf: int | None = _output(
-        None, "Video quality: lower is better.", metavar="N", minimum=0, maximum=63, common=True
+        None, "Video quality: lower is better.", metavar="N", within=(0, 63), common=True
     )
     codec_speed: str = _output(
         "medium", "Encoding speed: slow gives smaller files.", choices=("slow", "medium", "fast")

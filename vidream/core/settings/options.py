@@ -49,7 +49,12 @@ class Option:
 
 
 def option(default: Any, help: str, group: str, **details: Any) -> Any:
-    """Declare a dataclass field as a setting; ``details`` are those of :class:`Option`."""
+    """Declare a dataclass field as a setting; ``details`` are those of :class:`Option`.
+
+    ``within=(minimum, maximum)`` says both.
+    """
+    if within := details.pop("within", None):
+        details["minimum"], details["maximum"] = within
     return field(default=default, metadata={"option": Option(help, group, **details)})
 
 

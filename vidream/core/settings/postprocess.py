@@ -18,8 +18,7 @@ class PostprocessSettings(Validated):
     strength: float = _postprocess(
         1.0,
         "How much of the dream is shown: 0 is the source, 2 twice the dream.",
-        minimum=0,
-        maximum=2,
+        within=(0, 2),
         over_time=True,
         common=True,
     )
@@ -27,8 +26,7 @@ class PostprocessSettings(Validated):
         0.0,
         "Smooth the dream, but not across the source's edges.",
         metavar="AMOUNT",
-        minimum=0,
-        maximum=1,
+        within=(0, 1),
         over_time=True,
     )
     luma_only: bool = _postprocess(False, "Dream in luma only; colors stay the source's.")
@@ -43,7 +41,7 @@ class PostprocessSettings(Validated):
         None, "Dream only where this image or video is white.", metavar="FILE", common=True
     )
     feather: int = _postprocess(
-        8, "Soft edge inside the mask, in pixels.", metavar="PIXELS", minimum=0, maximum=512
+        8, "Soft edge inside the mask, in pixels.", metavar="PIXELS", within=(0, 512)
     )
 
     def __post_init__(self) -> None:

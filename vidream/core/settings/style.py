@@ -33,21 +33,19 @@ class StyleSettings(Validated):
         choices=("gram", "adain"),
     )
     style_strength: float = _style(
-        1.0, "adain: how much of the style.", minimum=0, maximum=1, over_time=True
+        1.0, "adain: how much of the style.", within=(0, 1), over_time=True
     )
     style_size: int = _style(
         512,
         "Shorter side of the style image; larger gives broader strokes.",
         metavar="PIXELS",
-        minimum=32,
-        maximum=4096,
+        within=(32, 4096),
     )
     content_size: int | None = _style(
         None,
         "adain: shorter side of the frames, at most. Unset: half their own, 128 to 512.",
         metavar="PIXELS",
-        minimum=16,
-        maximum=4096,
+        within=(16, 4096),
     )
     match_style_color: bool = _style(
         False, "adain: match the style's colors to each scene's first frame."
