@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import click
 
 from vidream.cli.options import in_words
+from vidream.core.closeable import Closeable
 from vidream.core.errors import VidreamError
 from vidream.core.reporting import CancelToken, FrameReport, Reporter
 from vidream.render.job import describe_stop
@@ -86,7 +87,7 @@ def handled_signals() -> Iterator[Signals]:
             signal.signal(number, handler)
 
 
-class ProgressBar(Reporter):
+class ProgressBar(Reporter, Closeable):
     """Frames, frames per second and the time left, on a terminal; nothing elsewhere."""
 
     def __init__(self, *, hidden: bool, signals: Signals | None = None) -> None:
@@ -96,12 +97,6 @@ class ProgressBar(Reporter):
         self._disable = True if hidden else None  # None: silent when not a terminal
         self._bar: Any = None
         self._shows = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def frame(self, report: FrameReport) -> None:
         """Count a frame."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 
+from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError
 from vidream.core.frames import Picture, to_eight_bits
 from vidream.core.settings import ReadSettings
@@ -18,7 +19,7 @@ from vidream.timeline.timeline import Clock
 _log = logging.getLogger(__name__)
 
 
-class ClipPair:
+class ClipPair(Closeable):
     """Pairs of frames, by number, of a clip and its dream; the source takes the dream's size.
 
     A context manager and an iterable for one pass.
@@ -46,10 +47,8 @@ class ClipPair:
             self._source = stack.enter_context(open_reader(source, sized))
             self._stack = stack.pop_all()
 
-    def __enter__(self) -> ClipPair:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close both files."""
         self._stack.close()
 
     @property

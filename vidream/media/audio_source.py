@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 _log = logging.getLogger(__name__)
 
@@ -28,36 +28,21 @@ class AudioPacket:
 Packets = Generator[AudioPacket, None, None]
 
 
-class AudioSource(Protocol):
-    """The audio of a clip, to be read through once."""
+class AudioSource:
+    """The audio of a clip, to be read through once; by default none."""
 
-    @property
-    def streams(self) -> Sequence[Any]:
-        """Template streams for an encoder, one a track, valid while the file is open."""
+    streams: Sequence[Any] = ()  # templates for an encoder, one a track, while the file is open
+    ends_with_video = False  # whether it is cut where the last frame ends
 
-    @property
-    def ends_with_video(self) -> bool:
-        """Whether it is cut where the last frame ends."""
-
-    def until(self, time: Fraction | None) -> Iterator[AudioPacket]:
+    def until(self, time: Fraction | None) -> Iterator[AudioPacket]:  # noqa: ARG002
         """Yield the next packets that begin before a time in seconds; all for None.
 
         The time of the first call is that of the first frame.
         """
-
-
-class Silence:
-    """No audio."""
-
-    streams = ()
-    ends_with_video = False
-
-    def until(self, time: Fraction | None) -> Iterator[AudioPacket]:  # noqa: ARG002
-        """Yield nothing."""
         return iter(())
 
 
-class SequentialAudio:
+class SequentialAudio(AudioSource):
     """Audio that is read on demand, in the file's order."""
 
     def __init__(self, streams: Sequence[Any], packets: Packets, *, ends_with_video: bool) -> None:
@@ -79,7 +64,7 @@ class SequentialAudio:
         self._packets.close()
 
 
-class LiveAudio:
+class LiveAudio(AudioSource):
     """Audio of a source that is read once, queued until its frames are written. Thread-safe.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import av
 
+from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError, describe_error
 from vidream.media.cameras import DeviceInput, device_input
 from vidream.media.info import MAX_PIXELS, MAX_SIDE
@@ -39,18 +40,12 @@ _FILE = _PIPE | {"probesize": "20000000", "analyzeduration": "15000000"}
 
 
 @dataclass(frozen=True, slots=True)
-class OpenInput:
+class OpenInput(Closeable):
     """An open container and the thread that reads it. A context manager."""
 
     source: Source
     container: av.container.InputContainer
     worker: TimedWorker
-
-    def __enter__(self) -> OpenInput:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the container."""

@@ -11,11 +11,12 @@ from typing import Any
 
 import av
 
+from vidream.core.closeable import Closeable
 from vidream.core.errors import OutputError
 from vidream.core.frames import Frame
 from vidream.core.settings import WriteSettings
 from vidream.media.atomic import AtomicFile, cannot_write
-from vidream.media.audio_source import AudioPacket, AudioSource, Silence, before
+from vidream.media.audio_source import AudioPacket, AudioSource, before
 from vidream.media.audio_track import AudioTrack, open_audio_track
 from vidream.media.codecs import codec_for
 from vidream.media.info import VideoInfo
@@ -45,7 +46,7 @@ def open_encoder(
     return VideoEncoder(target, info, settings, audio)
 
 
-class VideoEncoder:
+class VideoEncoder(Closeable):
     """One video file or pipe. A context manager: leaving it unfinished removes the file.
 
     Args:
@@ -64,7 +65,7 @@ class VideoEncoder:
         self._name, container = target.name, target.container
         self._muxer, self._comment = container.muxer, info.metadata.get("comment")
         self._draft: AtomicFile | None = None
-        self._audio, self._end = audio or Silence(), Fraction(0)
+        self._audio, self._end = audio or AudioSource(), Fraction(0)
         self._finished = False
         file: Any
         if isinstance(target, PipeTarget):
@@ -90,10 +91,8 @@ class VideoEncoder:
             self.discard()
             raise
 
-    def __enter__(self) -> VideoEncoder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Remove the file unless it is finished."""
         if not self._finished:
             self.discard()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 
+from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError
 from vidream.core.frames import Frame
 from vidream.core.settings import ReadSettings
@@ -49,7 +50,7 @@ def open_reader(source: Source | Place, settings: ReadSettings | None = None) ->
     return Reader(open_container(source), settings or ReadSettings())
 
 
-class Reader:
+class Reader(Closeable):
     """Frames of a video, in display order, and its audio. A context manager; iterable once.
 
     Timestamps are the source's own; those of broadcasts and cameras begin at 0, as do all with
@@ -81,12 +82,6 @@ class Reader:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def interrupt(self) -> None:
         """Stop another thread from waiting for a pipe or a camera."""

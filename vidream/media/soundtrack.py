@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError, prefix_errors
 from vidream.media.audio_source import AudioPacket, Packets, SequentialAudio
 from vidream.media.container import choose_audio, open_container
 from vidream.media.demuxer import MICROSECOND
 
 
-class Soundtrack(SequentialAudio):
+class Soundtrack(SequentialAudio, Closeable):
     """The first audio track of a file, cut where the video ends. A context manager.
 
     Args:
@@ -28,10 +29,8 @@ class Soundtrack(SequentialAudio):
         super().__init__(tracks[:1], self._read(start), ends_with_video=True)
         self._first: Fraction | None = None
 
-    def __enter__(self) -> Soundtrack:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def until(self, time: Fraction | None) -> Iterator[AudioPacket]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Self
 
+from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError, prefix_errors
 from vidream.core.frames import Frame, Picture
 from vidream.core.settings import ReadSettings
@@ -16,7 +16,7 @@ from vidream.media.stills import read_still
 _SLACK = Fraction(1, 200)  # seconds; containers round times to thousandths, GIF to hundredths
 
 
-class TimedImage:
+class TimedImage(Closeable):
     """The frame that belongs to each time of a clip. A context manager.
 
     Args:
@@ -44,10 +44,8 @@ class TimedImage:
         self._begin = self._shown.time
         self._next = next(self._frames, None)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the video."""
         if self._reader is not None:
             self._reader.close()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Self
 
 import torch
 from torch import Tensor
 
+from vidream.core.closeable import Closeable
 from vidream.core.filters import feather
 from vidream.core.frames import Picture, to_eight_bits
 from vidream.core.images import Size, resize, to_tensor
@@ -18,7 +18,7 @@ from vidream.postprocess.colour import luma
 _NOISE = 2 / 255  # of black and white after encoding
 
 
-class Mask:
+class Mask(Closeable):
     """How much of an effect is shown at each pixel. A context manager.
 
     Args:
@@ -35,11 +35,9 @@ class Mask:
         self._image = TimedImage(place, "mask", read_mask)
         self._cached: tuple[tuple[int, Size], Tensor] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._image.__exit__()
+    def close(self) -> None:
+        """Close the video."""
+        self._image.close()
 
     @property
     def is_moving(self) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
 
+from vidream.core.closeable import Closeable
 from vidream.core.effect import Context
 from vidream.core.errors import prefix_errors
 from vidream.core.filters import guided_filter
@@ -31,7 +31,7 @@ class EdgeSettings:
 SETTINGS = EdgeSettings()
 
 
-class PostProcessor:
+class PostProcessor(Closeable):
     """Turns the image of a frame into what is shown. A context manager.
 
     Raises:
@@ -49,10 +49,8 @@ class PostProcessor:
         if settings.mask is not None:
             self._mask = self._stack.enter_context(Mask(settings.mask, settings.feather))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the mask."""
         self._stack.close()
 
     @property

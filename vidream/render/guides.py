@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import Self
 
+from vidream.core.closeable import Closeable
 from vidream.core.frames import Frame, Picture, to_eight_bits
 from vidream.core.settings import DreamSettings
 from vidream.media.places import is_picture
 from vidream.media.timed_image import TimedImage
 
 
-class GuideVideo:
+class GuideVideo(Closeable):
     """A video that guides the dream, in step with the clip. A context manager.
 
     Raises:
@@ -23,11 +23,9 @@ class GuideVideo:
         self._video = TimedImage(path, "guide")
         self._shown: tuple[Frame, Picture] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._video.__exit__(*exception)
+    def close(self) -> None:
+        """Close the video."""
+        self._video.close()
 
     def at(self, time: Fraction) -> Picture:
         """Return the picture at a time in seconds since the clip began; times never decrease.

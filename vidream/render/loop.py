@@ -6,10 +6,10 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 
+from vidream.core.closeable import Closeable
 from vidream.core.cores import core_count
 from vidream.core.effect import Context, Effect
 from vidream.core.frames import Frame, HdrPicture, Picture
@@ -64,7 +64,7 @@ def _plain_tensors() -> Iterator[None]:
         yield
 
 
-class Session:
+class Session(Closeable):
     """Frames in, dreamed frames out, one by one: a context manager.
 
     >>> with open_session(preset_settings("eyes")) as session:
@@ -91,10 +91,8 @@ class Session:
         """The effect of each frame."""
         return self._stages.effect
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close what the frames pass through."""
         self._resources.close()
 
     def push(self, frame: Frame | Picture | HdrPicture) -> Frame:

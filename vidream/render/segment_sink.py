@@ -9,7 +9,7 @@ from vidream.core.errors import OutputError, VidreamError
 from vidream.core.frames import Frame
 from vidream.core.settings import WriteSettings
 from vidream.media.atomic import AtomicFile
-from vidream.media.audio_source import AudioSource, Silence
+from vidream.media.audio_source import AudioSource
 from vidream.media.encoder import VideoEncoder
 from vidream.media.info import VideoInfo
 from vidream.media.places import VideoTarget
@@ -91,4 +91,4 @@ class SegmentSink(Sink):
             if not self._audio.streams or isinstance(error.__cause__, (OSError, NoneType)):
                 raise
             _log.warning("the sound cannot be copied, for it is damaged: it is left out")
-            join_with(Silence())
+            join_with(AudioSource())

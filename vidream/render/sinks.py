@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
+from vidream.core.closeable import Closeable
 from vidream.core.frames import Frame, to_eight_bits
 from vidream.core.settings import WriteSettings
 from vidream.media.atomic import cannot_write
@@ -22,13 +22,10 @@ AT_RISK = 10.0
 _WORTH = 20  # how much longer the work takes than saving it
 
 
-class Sink:
+class Sink(Closeable):
     """Writes frames in order; the target appears when it is finished. A context manager."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Remove what is neither finished nor kept."""
 
     def wants_checkpoint(self, index: int) -> bool:  # noqa: ARG002
@@ -95,8 +92,9 @@ class StreamSink(Sink):
     def __init__(self, encoder: VideoEncoder, name: str) -> None:
         self._encoder, self._name = encoder, name
 
-    def __exit__(self, *exception: object) -> None:
-        self._encoder.__exit__(*exception)
+    def close(self) -> None:
+        """Remove an unfinished file."""
+        self._encoder.close()
 
     def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:  # noqa: ARG002
         """Encode a frame, and the sound before it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vidream.core.frames import Frame
-from vidream.media.audio_source import AudioSource, Silence
+from vidream.media.audio_source import AudioSource
 from vidream.media.info import Colour, VideoInfo
 from vidream.media.stills import Still
 
@@ -35,7 +35,7 @@ class SilentSource:
 
     info: VideoInfo
     frames: Iterable[Frame] = field(repr=False)
-    audio: AudioSource = field(default_factory=Silence)
+    audio: AudioSource = field(default_factory=AudioSource)
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(self.frames)

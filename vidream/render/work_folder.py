@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from vidream.core.closeable import Closeable
 from vidream.core.errors import OutputError
 from vidream.core.settings import WriteSettings
 from vidream.media.atomic import atomic_write, cannot_write, sync
@@ -40,7 +41,7 @@ def open_work(
     return work
 
 
-class WorkFolder:
+class WorkFolder(Closeable):
     """A locked folder next to the target. A context manager.
 
     On leaving it is removed, unless ``keep``, if the target is complete or nothing can be resumed.
@@ -71,12 +72,6 @@ class WorkFolder:
             # It may be removed in between, by a run that ends.
             with contextlib.suppress(FileNotFoundError):
                 return Lock(self.path / _LOCK)
-
-    def __enter__(self) -> WorkFolder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Unlock the folder, and remove it unless it is still of use."""

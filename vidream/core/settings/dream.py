@@ -136,7 +136,7 @@ class DreamSettings(Validated):
     normalize: str = _ascent(
         "mean", "Gradient normalization: mean |g|, std.", choices=("mean", "std")
     )
-    seed: int = _ascent(0, "Random seed.", within=(0, 2**63) - 1)
+    seed: int = _ascent(0, "Random seed.", within=(0, 2**63 - 1))
     coherence: float = _motion(
         1.0,
         "Temporal coherence: 0 dreams each frame independently, 1 is most stable.",
