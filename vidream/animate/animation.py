@@ -1,7 +1,5 @@
 """Animations of a still: dreamed frames."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """A dream growing octave by octave."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The plan of an animation, made before anything slow is done."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from fractions import Fraction

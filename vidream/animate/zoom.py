@@ -1,9 +1,8 @@
 """The endless zoom: each frame is the one before it, enlarged, turned, and dreamed on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -68,7 +67,7 @@ class Appearance:
     sharpness: float
 
     @classmethod
-    def of(cls, image: Tensor) -> Appearance:
+    def of(cls, image: Tensor) -> Self:
         """Measure an image, ``[1, 3, H, W]`` in [0, 1]."""
         mean = image.mean((-2, -1), keepdim=True)
         return cls(mean, ResidualStatistics.of(image - mean), sharpness(image))

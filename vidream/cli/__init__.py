@@ -1,7 +1,5 @@
 """The command ``vidream``. The only package that prints."""
 
-from __future__ import annotations
-
 import os
 import sys
 

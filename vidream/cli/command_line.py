@@ -1,7 +1,5 @@
 """The command that makes a dream again."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Configuration files: settings in TOML."""
 
-from __future__ import annotations
-
 import json
 import tomllib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The commands that render: ``vidream SOURCE``, ``vidream zoom`` and ``vidream octaves``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

@@ -1,7 +1,5 @@
 """``vidream info DREAM``."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

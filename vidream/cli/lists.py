@@ -1,7 +1,5 @@
 """``vidream list``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import click

@@ -1,7 +1,5 @@
 """Options of the command line, from the schema, and help in groups."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the commands `dream`, `zoom` and `octaves` share."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import sys

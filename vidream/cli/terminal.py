@@ -1,7 +1,5 @@
 """Progress, messages, errors, and the signals that stop a run."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

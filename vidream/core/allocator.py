@@ -1,7 +1,5 @@
 """glibc's handling of freed memory; no-ops elsewhere."""
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import sys

@@ -1,7 +1,5 @@
 """Context managers that close."""
 
-from __future__ import annotations
-
 from typing import Self
 
 

@@ -1,7 +1,5 @@
 """Number of processor cores of this process."""
 
-from __future__ import annotations
-
 import math
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Compute devices and dtypes."""
 
-from __future__ import annotations
-
 import torch
 
 from vidream.core.errors import DeviceError

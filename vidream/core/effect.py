@@ -4,8 +4,6 @@ A third party registers a factory, ``make(settings, resources) -> Effect``, unde
 group ``vidream.effects``, as the built-in effects are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction

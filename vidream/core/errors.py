@@ -1,7 +1,5 @@
 """The errors. Every message is one line that says what to do."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

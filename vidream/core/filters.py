@@ -3,8 +3,6 @@
 Windows extend ``radius`` pixels to each side.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Video frames, and pictures as arrays of 8 or 16 bits."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from fractions import Fraction
 

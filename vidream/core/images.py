@@ -1,7 +1,5 @@
 """Image tensors: to and from pictures, and resizing."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Free memory of the machine or its GPU."""
 
-from __future__ import annotations
-
 import math
 import os
 from pathlib import Path

@@ -1,12 +1,10 @@
 """Pipeline stages in threads, with bounded queues between them."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 
@@ -89,7 +87,7 @@ class BackgroundConsumer(Generic[Item]):
         self._closed = False
         self._worker = threading.Thread(target=self._work, name="vidream-write", daemon=True)
 
-    def __enter__(self) -> BackgroundConsumer[Item]:
+    def __enter__(self) -> Self:
         self._worker.start()
         return self
 

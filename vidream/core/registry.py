@@ -1,7 +1,5 @@
 """Plugins: entry points, loaded by name. Built-in ones are registered in pyproject.toml."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any

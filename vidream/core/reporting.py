@@ -1,7 +1,5 @@
 """Progress events of a run, and its cancellation."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

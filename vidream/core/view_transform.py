@@ -1,10 +1,9 @@
 """Zoom and rotation about the centre of an image."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +26,7 @@ class ViewTransform:
     degrees: float = 0.0  # clockwise rotation
 
     @classmethod
-    def together(cls, moves: Iterable[ViewTransform]) -> ViewTransform:
+    def together(cls, moves: Iterable[Self]) -> Self:
         """Return the composition; about the same centre, the order does not matter."""
         several = tuple(moves)
         zoom = math.prod(move.zoom for move in several)

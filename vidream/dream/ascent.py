@@ -1,7 +1,5 @@
 """Gradient ascent at one size: objective → gradient → precondition → normalize → step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

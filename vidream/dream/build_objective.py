@@ -1,7 +1,5 @@
 """Builds the objective that settings describe, with the pictures that they name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,11 +1,10 @@
 """Gradient ascent on an image, octave by octave, through a network loaded once."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -85,7 +84,7 @@ class Dreamer:
         self._planner = TilePlanner(network, self.objective_function.layers, budget)
 
     @torch.inference_mode(False)
-    def at(self, settings: DreamSettings | None = None, guide: Picture | None = None) -> Dreamer:
+    def at(self, settings: DreamSettings | None = None, guide: Picture | None = None) -> Self:
         """Return the dreamer at another time, on the same network.
 
         Args:

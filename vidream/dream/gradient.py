@@ -5,8 +5,6 @@ gradients of overlapping tiles add up. Only squeeze and excitation, whose cells 
 take each tile for an image.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

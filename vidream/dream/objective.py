@@ -5,10 +5,9 @@ may also hold an image to the statistics of pictures (:mod:`vidream.dream.style_
 content of a reference image.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +62,7 @@ class Guide:
     policy: GuidePolicy = GUIDE_POLICY
 
     @classmethod
-    def of(cls, activation: Tensor, policy: GuidePolicy = GUIDE_POLICY) -> Guide:
+    def of(cls, activation: Tensor, policy: GuidePolicy = GUIDE_POLICY) -> Self:
         """Take the guide's own activations, ``[1, C, h, w]``."""
         features = activation[0].detach().flatten(1)
         features = features[:, :: -(-features.shape[1] // policy.max_cells)]

@@ -4,8 +4,6 @@ Channels are mixed by the colour covariance of natural images, and low frequenci
 maps are symmetric and positive definite, so that every step still ascends.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -7,8 +7,6 @@ only a part of itself, in turn. Where the dream is farthest from its level, as i
 windows get further steps.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from itertools import cycle

@@ -1,7 +1,5 @@
 """Constants of refinement."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 Shares = tuple[float, float]

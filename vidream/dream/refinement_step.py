@@ -1,10 +1,9 @@
 """One step of refinement: gradient → gain → precondition → normalize → step."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
 from torch import Tensor
 
@@ -26,7 +25,7 @@ class RefinementStep:
     source: Tensor  # the frame, or windows of it, of the shape of the images: content reference
     next_view: Callable[[], View]
 
-    def within(self, window: Window) -> RefinementStep:
+    def within(self, window: Window) -> Self:
         """Return the same within a window of the frame."""
         return replace(self, source=self.source[window.of])
 

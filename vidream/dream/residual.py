@@ -4,9 +4,8 @@ What steps add that the network does not see would accumulate as contrast; and t
 propagated dream add less colour than the many of its first.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
 
@@ -19,7 +18,7 @@ class ResidualStatistics:
     colour: float = 0.0  # of the departure from that
 
     @classmethod
-    def of(cls, residual: Tensor) -> ResidualStatistics:
+    def of(cls, residual: Tensor) -> Self:
         """Measure a residual, ``[1, 3, H, W]`` in [-1, 1]."""
         return cls(*(float(part.abs().mean()) for part in _parts(residual)))
 

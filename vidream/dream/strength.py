@@ -5,8 +5,6 @@ regions by 10 to 25 %, that of the sources twofold and hardly correlated with it
 each octave, the *level* of a from-scratch dream, is the target of every region of later frames.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Reads style pictures."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from vidream.core.errors import InputError, prefix_errors

@@ -3,10 +3,9 @@
 A statistic is a function of means over all cells: it and its gradient follow from sums over parts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -63,7 +62,7 @@ class StyleLoss:
         statistic: FeatureStatistic,
         pictures: Sequence[Tensor],
         weights: Sequence[float],
-    ) -> StyleLoss:
+    ) -> Self:
         """Take the weighted mean of pictures as the target, from activations ``[1, C, h, w]``."""
         sums = [(statistic.sums(p.float()), p.shape[2] * p.shape[3]) for p in pictures]
         found = torch.cat([statistic.describe(total / cells) for total, cells in sums])

@@ -1,8 +1,7 @@
 """The strength that the dreams of a scene should have, and its controllers."""
 
-from __future__ import annotations
-
 from dataclasses import astuple, dataclass, field, replace
+from typing import Self
 
 import torch
 
@@ -46,7 +45,7 @@ class TargetStrength:
     hold: float = 0.0  # step of regions above their level: what stands out fades otherwise
     part_means: tuple[float, ...] = ()  # mean energy of each part, as last measured
 
-    def after(self, measured: Measurement) -> TargetStrength:
+    def after(self, measured: Measurement) -> Self:
         """Return the next frame's target, after a measurement."""
         policy = CONTROL_POLICY
         if measured.level <= 0 or self.levels[-1] <= 0:
@@ -72,7 +71,7 @@ class TargetStrength:
         return {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
 
     @classmethod
-    def from_state(cls, state: State) -> TargetStrength:
+    def from_state(cls, state: State) -> Self:
         """Read a :attr:`state`."""
         values = {name: tuple(state[name].flatten().tolist()) for name in cls.__slots__}
         (mean,), (boost,), (hold,) = values["mean"], values["boost"], values["hold"]

@@ -1,7 +1,5 @@
 """How much of an image is seen at once: all of it, or tiles that fit into memory."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Each tile *owns* a rectangle, and these cover the image once; it *sees* a larger
 receptive fields of its cells. Both begin where a cell begins. All in pixels.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

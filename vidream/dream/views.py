@@ -1,7 +1,5 @@
 """Views: the jitter that the network sees an image under at one step, and its adjoint."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple

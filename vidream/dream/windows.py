@@ -1,7 +1,5 @@
 """Windows over weak regions, of one size in a frame so that they are dreamed in batches."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -4,11 +4,10 @@ Huang and Belongie 2017, "Arbitrary style transfer in real-time with adaptive in
 normalization". The statistics of a scene are held steady, and the painting is propagated.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +52,7 @@ class Statistics:
     deviation: Tensor = field(repr=False)  # above 0
 
     @classmethod
-    def of(cls, features: Tensor) -> Statistics:
+    def of(cls, features: Tensor) -> Self:
         """Measure float ``[1, C, H, W]``, of at least two cells, with the unbiased variance."""
         cells = features.shape[2] * features.shape[3]
         mean = features.mean((2, 3), keepdim=True)
@@ -62,13 +61,13 @@ class Statistics:
         return cls(mean, (variance + _EPSILON).sqrt())
 
     @classmethod
-    def mixed(cls, parts: Sequence[Statistics], weights: Sequence[float]) -> Statistics:
+    def mixed(cls, parts: Sequence[Self], weights: Sequence[float]) -> Self:
         """Mix by weights that sum to 1."""
         pairs = list(zip(parts, weights, strict=True))
         mean = torch.stack([weight * part.mean for part, weight in pairs]).sum(0)
         return cls(mean, torch.stack([weight * part.deviation for part, weight in pairs]).sum(0))
 
-    def change(self, other: Statistics) -> float:
+    def change(self, other: Self) -> float:
         """Return the distance: mean over the channels, in deviations of both together."""
         steps = (other.mean - self.mean).abs() + (other.deviation - self.deviation).abs()
         return float((steps / (self.deviation + other.deviation)).mean())
@@ -89,7 +88,7 @@ class Scene:
         return {name: torch.stack((s.mean, s.deviation)) for name, s in parts.items()}
 
     @classmethod
-    def from_state(cls, state: State, device: torch.device) -> Scene:
+    def from_state(cls, state: State, device: torch.device) -> Self:
         """Read a :attr:`state`."""
         parts = (state[name].to(device) for name in ("content", "style", "colors"))
         return cls(*(Statistics(*part.unbind()) for part in parts))

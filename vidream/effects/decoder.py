@@ -1,7 +1,5 @@
 """The decoder of AdaIN: from the activations of VGG19's relu4_1 back to an image."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

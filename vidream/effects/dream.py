@@ -1,7 +1,5 @@
 """The dreamer as an effect: from scratch where a scene begins, then refined."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

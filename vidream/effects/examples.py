@@ -1,7 +1,5 @@
 """Example pictures: found, read, and prepared for the search."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 The scalar product of two is the weighted sum of the layers' cosine similarities.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

@@ -4,8 +4,6 @@ Blocks of ``cell`` × ``cell`` pixels are compared with those of all examples; t
 those around the best blocks.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field

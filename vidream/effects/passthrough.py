@@ -1,7 +1,5 @@
 """The smallest effect, an example for one's own: frames pass through unchanged."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from vidream.core.effect import Context, InitImage, Resources, State

@@ -5,8 +5,6 @@ of its nearest neighbour by hypercolumns. Unlike there, frames are looked up as 
 regression; parts of the examples are searched; and neighbours are held steady along the motion.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Effects by name: loaded, and checked against the settings that change over time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Measures a clip frame by frame; only the last few frames are kept."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

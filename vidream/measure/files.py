@@ -1,7 +1,5 @@
 """Reads the files of a source and its dream in parallel."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -1,9 +1,8 @@
 """Metrics of one frame, as pure functions of pictures and tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ class ColourStatistics:
     saturation: float  # mean of max(R, G, B) - min(R, G, B) over the pixels
 
     @classmethod
-    def of(cls, picture: Picture) -> ColourStatistics:
+    def of(cls, picture: Picture) -> Self:
         """Measure a uint8 ``[H, W, 3]`` picture."""
         # Sums of whole numbers are exact, and a still clip must show no drift at all.
         mean = picture.sum(dtype=np.int64) / picture.size
@@ -52,7 +51,7 @@ class Residual:
     rms: float  # about the mean, RGB in [0, 1]
 
     @classmethod
-    def of(cls, dream: Tensor, source: Tensor) -> Residual:
+    def of(cls, dream: Tensor, source: Tensor) -> Self:
         """Measure float ``[1, 3, H, W]`` images, RGB in [0, 1]."""
         added = dream - source
         height, width = added.shape[-2:]

@@ -1,7 +1,5 @@
 """Recognizability: what a classifier that took no part in a dream sees in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import islice
 

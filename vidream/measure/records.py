@@ -1,7 +1,5 @@
 """What is measured of one frame."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from vidream.measure.quantities import ColourStatistics, Residual

@@ -1,7 +1,5 @@
 """The result of a measurement: summaries of the frames' records."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """Strength: the response of a network to what was dreamed. The only module here that dreams."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 Optical flow is undetermined on sky and walls, and cannot judge a dream there.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator, Sequence

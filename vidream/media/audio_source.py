@@ -1,7 +1,5 @@
 """Encoded audio on its way from a source to an encoder."""
 
-from __future__ import annotations
-
 import logging
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence

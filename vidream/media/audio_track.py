@@ -1,7 +1,5 @@
 """An audio track of a file that is written: copied where possible, or encoded."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from typing import Any
@@ -21,7 +19,7 @@ _LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")  # by n
 
 def open_audio_track(
     out: av.container.OutputContainer, container: Container, number: int, template: Any
-) -> AudioTrack | None:
+) -> "AudioTrack | None":
     """Add a track, numbered from 0, to a file; return None, logged, if it cannot be encoded."""
     try:
         template.container.start_time  # noqa: B018

@@ -1,7 +1,5 @@
 """Live cameras, by their system's names."""
 
-from __future__ import annotations
-
 import re
 import sys
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Containers, the codecs that they hold, and their options."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache

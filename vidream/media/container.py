@@ -1,7 +1,5 @@
 """Opening containers, here alone, and choosing their streams."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From decoded frames to upright RGB images of one size."""
 
-from __future__ import annotations
-
 import logging
 import struct
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Decoded frames and audio packets of a container, with repaired timestamps."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Packets of a container, on one clock."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Writing video: frames are encoded and audio interleaved."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -32,7 +30,7 @@ def open_encoder(
     info: VideoInfo,
     settings: WriteSettings | None = None,
     audio: AudioSource | None = None,
-) -> VideoEncoder:
+) -> "VideoEncoder":
     """Open a video or an animation for writing; the source of its audio must stay open.
 
     Raises:

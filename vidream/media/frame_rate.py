@@ -1,7 +1,5 @@
 """Frames dropped or repeated to a constant rate."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from fractions import Fraction

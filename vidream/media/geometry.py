@@ -1,7 +1,5 @@
 """Orientation and aspect ratio of images."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """FFmpeg's filter graphs with one input, one output, and a chain of filters between."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 

@@ -4,8 +4,6 @@ Signal to light by BT.2100 (HLG at 1000 cd/m²); BT.2390 on the maximum of R, G,
 stay; BT.2087 to BT.709; white of BT.2408; light to signal by BT.1886.
 """
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import numpy as np

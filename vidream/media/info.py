@@ -1,7 +1,5 @@
 """Size, rate and colour of a clip."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from fractions import Fraction
 

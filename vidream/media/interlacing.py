@@ -1,7 +1,5 @@
 """Deinterlacing, frame for frame."""
 
-from __future__ import annotations
-
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator

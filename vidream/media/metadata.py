@@ -1,7 +1,5 @@
 """Comments in a file's metadata: written where FFmpeg's muxers write none, and read from all."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

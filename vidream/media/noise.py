@@ -1,7 +1,5 @@
 """Noise images, for dreams without a source: ``noise:640x360``."""
 
-from __future__ import annotations
-
 import torch
 
 from vidream.core.errors import InputError

@@ -1,7 +1,5 @@
 """Sources and targets, parsed once into tagged types. Imports nothing heavy."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

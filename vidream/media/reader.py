@@ -1,7 +1,5 @@
 """Frames of a video, or of a part of it, and its audio."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -45,7 +43,7 @@ _KEPT = frozenset((
 # fmt: on
 
 
-def open_reader(source: Source | Place, settings: ReadSettings | None = None) -> Reader:
+def open_reader(source: Source | Place, settings: ReadSettings | None = None) -> "Reader":
     """Open a video for reading."""
     return Reader(open_container(source), settings or ReadSettings())
 

@@ -1,7 +1,5 @@
 """The audio of another file, in place of a clip's own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fractions import Fraction
 

@@ -1,13 +1,11 @@
 """Pictures, read and written with Pillow."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin
@@ -38,7 +36,7 @@ class Still:
     icc_profile: bytes | None = field(default=None, repr=False)
     comment: str | None = field(default=None, repr=False)
 
-    def replaced(self, image: Picture, comment: str | None = None) -> Still:
+    def replaced(self, image: Picture, comment: str | None = None) -> Self:
         """Return another picture with the same colour profile."""
         return replace(self, image=image, comment=comment)
 

@@ -1,7 +1,5 @@
 """A picture, or a video in step with the clip."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 

@@ -3,8 +3,6 @@
 FFmpeg runs in a thread of its own, so that a decoder that hangs does not hang the process.
 """
 
-from __future__ import annotations
-
 import logging
 import queue
 import threading

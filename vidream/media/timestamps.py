@@ -1,7 +1,5 @@
 """Repair of missing, duplicate and backward timestamps, and of clocks that jump."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The video of a file that is written: from RGB images to packets."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The built-in networks: what they are, where their weights are. Imports no PyTorch."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from vidream.core.settings import LayerTerm

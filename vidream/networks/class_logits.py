@@ -1,7 +1,5 @@
 """The logits of a classifier for each cell of the image."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Classes of a classifier by name, number and group. Imports no PyTorch."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches

@@ -4,8 +4,6 @@
 redirects to ftp.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

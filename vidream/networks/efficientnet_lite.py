@@ -4,8 +4,6 @@ Unlike torchvision's EfficientNets they have no squeeze-and-excitation, which av
 whole image, so they can be tiled.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import replace

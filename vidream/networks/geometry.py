@@ -1,7 +1,5 @@
 """Strides and receptive fields of a network's layers, and the memory of a step."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Layers are named as by ``torchvision.models.feature_extraction``, whose import i
 the module, with ``_1``, ``_2`` … appended where it runs again.
 """
 
-from __future__ import annotations
-
 import operator
 import warnings
 from collections import Counter

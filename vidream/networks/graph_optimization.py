@@ -1,7 +1,5 @@
 """Graph optimizations of cut and folded networks: same activations and gradients, less work."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Mapping
 from typing import Any

@@ -4,8 +4,6 @@ Layers are named as in ``torchvision.models.inception_v3``, whose pooling differ
 padding in averages, and averages in the last block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

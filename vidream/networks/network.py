@@ -1,7 +1,5 @@
 """Networks to dream with: cut behind the deepest wanted layer, folded, frozen."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property

@@ -4,8 +4,6 @@ PyTorch's backward pass is parallel over the batch: with one image it runs on on
 to ten times the cost of the forward pass.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Registry of networks: plugins, the built-in ones first, and torchvision's."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Weights files to tensors: found, read, converted, checked."""
 
-from __future__ import annotations
-
 import warnings
 import zipfile
 from collections.abc import Mapping

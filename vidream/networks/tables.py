@@ -3,8 +3,6 @@
 Imports no PyTorch for networks of the package and the layers of built-in ones.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

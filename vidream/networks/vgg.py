@@ -1,7 +1,5 @@
 """The normalized VGG19 of AdaIN, and the layer aliases of every VGG."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

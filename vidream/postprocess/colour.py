@@ -3,8 +3,6 @@
 Pure functions on float ``[1, 3, H, W]`` images: gamma-coded RGB in [0, 1], primaries of BT.709.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch

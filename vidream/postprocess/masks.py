@@ -1,7 +1,5 @@
 """Masks: where an effect is shown. A picture, or a video that runs beside the clip."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 import torch

@@ -1,7 +1,5 @@
 """What becomes of an image before it is shown; what is propagated is the image as it was."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What the next frame depends on, saved and loaded bit for bit."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -32,7 +30,7 @@ class Checkpoint:
     memory: tuple[int | None, float] | None = None  # bytes and pixels of the MemoryBudget
 
     @property
-    def position(self) -> Checkpoint:
+    def position(self) -> "Checkpoint":
         """The checkpoint with its ``frames`` and ``begin`` only."""
         return Checkpoint(self.frames, self.begin)
 

@@ -1,7 +1,5 @@
 """What a run depends on: its source, settings and program versions."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Guide videos: their features are grown in the dream, frame by frame."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 

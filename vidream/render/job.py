@@ -1,7 +1,5 @@
 """A job: what is rendered into what, with which settings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Joining segments to one file. Imports PyAV: packets are moved between files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A lock that ends with the process that holds it, however that ends."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The frame loop: motion → initial image → effect → postprocess → output."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager

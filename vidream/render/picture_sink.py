@@ -1,7 +1,5 @@
 """The sink of numbered pictures, which are their own record of how far a run has come."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 

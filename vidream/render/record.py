@@ -1,7 +1,5 @@
 """The record in a file of how it was made; the same for each run of a command, without folders."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -59,7 +57,7 @@ class Record:
         return "\n".join([*kept, self.text])
 
     @classmethod
-    def find(cls, comment: str | None) -> Record | None:
+    def find(cls, comment: str | None) -> "Record | None":
         """Return the record in a comment; None if there is none."""
         found = [record for line in (comment or "").splitlines() if (record := _parse(line))]
         return found[-1] if found else None

@@ -1,7 +1,5 @@
 """From a job to a finished target: source → session → sink."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 

@@ -1,7 +1,5 @@
 """The sink of files that can be resumed: segments, joined at the end."""
 
-from __future__ import annotations
-
 import logging
 from types import NoneType
 

@@ -4,14 +4,12 @@ So a run that was interrupted makes the same bytes as one that was not. The fram
 segment lie next to it uncompressed: a run can be resumed after any frame.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from vidream.core.errors import OutputError
 from vidream.core.frames import Frame
@@ -46,7 +44,7 @@ class Segment:
         return asdict(self) | {"base": str(self.base)}
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> Segment:
+    def from_json(cls, entry: dict[str, Any]) -> Self:
         """Return the segment of :meth:`to_json`'s result."""
         times = tuple((int(pts), int(duration)) for pts, duration in entry["times"])
         base, order = Fraction(entry["base"]), tuple(entry["order"])
@@ -64,7 +62,7 @@ class SegmentFormat:
     length: int
 
     @classmethod
-    def of(cls, target: VideoTarget, info: VideoInfo, settings: WriteSettings) -> SegmentFormat:
+    def of(cls, target: VideoTarget, info: VideoInfo, settings: WriteSettings) -> Self:
         """Choose the format for a target; raises OutputError if its container cannot hold it."""
         container = target.container
         codec_for(container, target.name, settings, is_hdr=info.is_hdr)

@@ -1,7 +1,5 @@
 """Opens what a job runs on: source, session and sink."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """Sinks of frames: what they have in common, and those of streams and of single pictures."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

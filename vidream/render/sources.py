@@ -1,7 +1,5 @@
 """Sources of frames: a reader, or a still and what is made of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -1,7 +1,5 @@
 """The frames of an unfinished segment, uncompressed."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import struct

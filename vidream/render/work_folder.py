@@ -1,7 +1,5 @@
 """The work folder of a target, which an interrupted run leaves."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import shutil
@@ -24,7 +22,7 @@ _LOCK, _RUN, _STATE, _JOURNAL = "lock", "run.json", "state.pt", "journal.jsonl"
 
 def open_work(
     target: Path, run: Fingerprint, settings: WriteSettings, device: torch.device | str = "cpu"
-) -> WorkFolder:
+) -> "WorkFolder":
     """Open the work folder of a target: a new one, or that of an interrupted run to be resumed.
 
     ``run`` is what it depends on; the checkpoint's tensors go to ``device``.

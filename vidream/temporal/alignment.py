@@ -1,8 +1,7 @@
 """Alignment of two pictures by a homography: Gauss-Newton (Baker and Matthews 2004)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +40,7 @@ class GreyPair:
     right: Grey = field(repr=False)
 
     @classmethod
-    def of(cls, current: Grey, earlier: Grey) -> GreyPair:
+    def of(cls, current: Grey, earlier: Grey) -> Self:
         """Smooth two pictures; at their border the gradient is 0."""
         current, earlier = _smoothed(current), _smoothed(earlier)
         down, right = np.zeros_like(current), np.zeros_like(current)
@@ -92,7 +91,7 @@ class _Problem:
     design: Array
 
     @classmethod
-    def of(cls, pictures: GreyPair, region: npt.NDArray[np.bool_]) -> _Problem:
+    def of(cls, pictures: GreyPair, region: npt.NDArray[np.bool_]) -> Self:
         y, x = _textured_pixels(pictures, region)
         unit, cx, cy = _frame_units(pictures.size)
         # Warps are composed on the side of the current picture: its gradients serve every step.

@@ -1,7 +1,5 @@
 """Estimators of optical flow: the protocol, and loading one by its name."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import numpy as np

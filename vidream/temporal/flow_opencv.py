@@ -1,7 +1,5 @@
 """The classical estimators, from OpenCV. The only module that imports it."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import torch

@@ -1,7 +1,5 @@
 """RAFT (Teed and Deng 2020), the small one, from torchvision. Imports torchvision when asked."""
 
-from __future__ import annotations
-
 import importlib
 import math
 from dataclasses import dataclass, replace

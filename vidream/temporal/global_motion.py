@@ -5,9 +5,8 @@ Homographies are found by RANSAC over the flow of textured cells, one after anot
 more accurate. Deterministic: the random samples have a fixed seed.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +89,7 @@ class _Cells:
     votes: Array  # confidence, 0 to 1, [N]; 0 where it is too small, or a motion is found already
 
     @classmethod
-    def of(cls, flow: FlowArray, pictures: GreyPair) -> _Cells:
+    def of(cls, flow: FlowArray, pictures: GreyPair) -> Self:
         confidence = _cell_confidence(pictures)
         y, x = np.mgrid[: confidence.shape[0], : confidence.shape[1]] * float(SETTINGS.cell)
         points = np.stack((x.ravel(), y.ravel()), 1) + (SETTINGS.cell - 1) / 2
@@ -100,7 +99,7 @@ class _Cells:
         votes = np.where(confidence > SETTINGS.min_confidence, confidence, 0.0).ravel()
         return cls(points, mean, tolerance, votes)
 
-    def select(self, chosen: npt.NDArray[np.intp]) -> _Cells:
+    def select(self, chosen: npt.NDArray[np.intp]) -> "_Cells":
         """Return some of the cells."""
         parts = (self.points, self.flow, self.tolerance, self.votes)
         return _Cells(*(part[chosen] for part in parts))
@@ -173,7 +172,7 @@ class _Similarities:
     down: Array  # and down
 
     @classmethod
-    def at(cls, points: Array) -> _Similarities:
+    def at(cls, points: Array) -> Self:
         zero, one = np.zeros(len(points)), np.ones(len(points))
         x, y = points.T
         return cls(points, np.stack((x, -y, one, zero), 1), np.stack((y, x, zero, one), 1))

@@ -1,7 +1,5 @@
 """Homographies: 3×3 float64 matrices that map pixels ``(x, y, 1)`` of one frame to another's."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -5,8 +5,6 @@ itself. Every textured pixel votes for the layer that explains it, and its vote 
 regions around it, the less the farther; where none arrives, the background's motion holds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How a dream is propagated from frame to frame. Recurrence is a value: :class:`DreamState`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from types import EllipsisType

@@ -1,7 +1,5 @@
 """Scene cuts."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from vidream.core.frames import Picture

@@ -3,8 +3,6 @@
 It depends on the source alone, never on the dream, so it can run ahead of the effect.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -4,8 +4,6 @@ Flow is ``[1, 2, H, W]``: displacements right and down in pixels of its own grid
 frame to an earlier one, ``current(x) ≈ earlier(x + w(x))``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -3,8 +3,6 @@
 In one pass over the sound, before the first frame: how loud is loud depends on all of it.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Settings over time: keyframes, and settings bound to sound."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -55,7 +53,7 @@ class Timeline:
         """The settings that change."""
         return frozenset(self._curves)
 
-    def with_dream(self, dream: DreamSettings) -> Timeline:
+    def with_dream(self, dream: DreamSettings) -> "Timeline":
         """Return the timeline of other dream settings, with the same curves."""
         return Timeline(replace(self.settings, dream=dream), self._curves)
 

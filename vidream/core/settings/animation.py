@@ -1,7 +1,5 @@
 """Animation of a still."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Keyframed numbers."""
 
-from __future__ import annotations
-
 import math
 import re
 from bisect import bisect_right

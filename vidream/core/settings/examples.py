@@ -1,7 +1,5 @@
 """The effect ``pixelnn``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Reading the source and writing the target."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Declaration and validation of settings."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import math

@@ -1,7 +1,5 @@
 """Postprocessing."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

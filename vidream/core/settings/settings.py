@@ -1,7 +1,5 @@
 """All settings, and the flat schema of them."""
 
-from __future__ import annotations
-
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace

@@ -1,7 +1,5 @@
 """Style images."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Values written as text: layers, classes, styles, times, numbers, amounts of memory."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Settings that change over time: keyframes, and bindings to sound."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping
