@@ -112,7 +112,7 @@ class VideoEncoder(Closeable):
             self._out.mux(self._video.encode(frame))
         self._end = frame.time + frame.duration * frame.time_base
 
-    def write_encoded(self, packet: av.Packet[Any]) -> None:
+    def write_encoded(self, packet: "av.Packet[Any]") -> None:
         """Write a frame encoded with the same settings, after the audio before it.
 
         Args:

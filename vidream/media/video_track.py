@@ -53,7 +53,7 @@ class VideoTrack:
         self._last: int | None = None
         self._encoded = 0
 
-    def encode(self, frame: Frame) -> list[av.Packet[Any]]:
+    def encode(self, frame: Frame) -> "list[av.Packet[Any]]":
         """Return the encoder's packets after a frame; none for a second frame on one tick."""
         pts = round(frame.pts * frame.time_base / self.base)
         if self._last is not None and pts <= self._last:
@@ -71,7 +71,7 @@ class VideoTrack:
         self._encoded += 1
         return self.stream.encode(converted)
 
-    def flush(self) -> list[av.Packet[Any]]:
+    def flush(self) -> "list[av.Packet[Any]]":
         """Return the packets that the encoder has buffered."""
         packets = self.stream.encode(None) if self._encoded else []
         for packet in packets if self._encoded <= 2 else ():

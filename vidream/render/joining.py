@@ -59,7 +59,7 @@ def _decoding_times(segments: list[Segment]) -> Iterator[int]:
             yield pts - (shown[min(delay, len(shown) - 1)] - shown[0])
 
 
-def _packets(path: Path, segment: Segment, times: Iterator[int]) -> Iterator[av.Packet[Any]]:
+def _packets(path: Path, segment: Segment, times: Iterator[int]) -> "Iterator[av.Packet[Any]]":
     """Yield the packets of a segment, at their times in the whole."""
     try:
         with av.open(f"file:{path}") as file:
