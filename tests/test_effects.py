@@ -128,7 +128,7 @@ def test_a_scene_begins_from_scratch_and_goes_on_by_refinement(run, dreamer):
     image = frame()
     dream, state = run.step(image, index=3)
     assert torch.equal(dream, dreamer.dream(image, frame=3))
-    assert set(state) == {"levels", "residual", "mean", "boost", "hold", "part_means"}
+    assert set(state) == {"levels", "residual", "mean", "boost", "hold", "part_means", "local"}
     init = propagated(dream, image)
     refined, after = run.step(image, init, state, 4)
     target = Refiner(dreamer).measure(dream, image)

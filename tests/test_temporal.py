@@ -83,6 +83,15 @@ def test_where_nothing_moves_the_residual_stays_as_it_is(height, width):
     assert torch.equal(init.new_mask, torch.zeros(1, 1, height, width))
 
 
+def test_a_map_of_the_previous_frame_is_carried_to_this_one():
+    """By the flow, and at the frame's size, as the residual is."""
+    image, last = source(), state()
+    values = torch.rand(1, 1, HEIGHT, WIDTH)
+    init = propagate(last, motion(field(0)), image, 0.5)
+    assert torch.equal(init.carry(values), values)
+    assert propagate(None, motion(field(0)), image, 1).carry is None
+
+
 @given(st.floats(0.01, 1))
 def test_coherence_is_the_share_that_is_propagated(coherence):
     image, last = source(), state()

@@ -46,10 +46,13 @@ class InitImage:
         image: float32 ``[1, 3, H, W]`` RGB in [0, 1]: the frame plus the propagated residual.
         new_mask: ``[1, 1, H, W]``, 0 (propagated) to 1 (the frame itself); None if nothing is
             propagated.
+        carry: warps a map of the previous frame, ``[1, C, H, W]``, to this one; None if its motion
+            is not known.
     """
 
     image: Tensor = field(repr=False)
     new_mask: Tensor | None = field(default=None, repr=False)
+    carry: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
 
     def propagated(self, frame: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Return the previous output, warped to this frame, and its confidence, ``[1, 1, H, W]``.

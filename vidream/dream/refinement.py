@@ -35,6 +35,7 @@ class _Frame:
     index: int  # decides which part's turn it is
     octaves: tuple[tuple[Size, float], ...]  # from small to large, with the level to come to
     new: Tensor  # [1, 1, H, W], how much newer each pixel is than the rest, 0 to 1
+    local: Tensor  # [1, 1, H, W], target of each pixel over the level at full size
     evenly_new: float  # how much of every pixel is new, where coherence is less than 1
     hold: float  # steps that places above their level take at once at full size
     step: RefinementStep
@@ -43,6 +44,15 @@ class _Frame:
     def size(self) -> Size:
         """Height and width in pixels."""
         return size_of(self.new)
+
+    def goal(
+        self, shares: Shares = (1.0, 1.0), window: Window | None = None, octave: int = -1
+    ) -> Tensor:
+        """Return shares of the target of each pixel, ``[1, 1, H, W]``, by how new it is."""
+        of = ... if window is None else window.of
+        propagated, at_new = shares
+        due = propagated + (at_new - propagated) * self.new[of]
+        return self.octaves[octave][1] * self.local[of] * due
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +67,15 @@ class Refiner:
         sizes = self.dreamer.octave_sizes(size_of(dream))
         # Seen as its last step saw it, a dream is stronger than as any other step will.
         views = draw_views(self.dreamer.settings, 0, REFINEMENT_POLICY.level_views)
-        levels, mean = [], 0.0
+        levels, mean, local = [], 0.0, torch.ones(1, 1, 1, 1)
         for size in sizes:
             seen = [self.dreamer.cells(resize(image, size), view) for view in views]
             levels.append(sum(strength.level(cells, size) for cells in seen) / len(seen))
             mean = sum(float(cells.mean()) for cells in seen) / len(seen)
-        return TargetStrength(tuple(levels), ResidualStatistics.of(dream - source), mean)
+            local = torch.stack([strength.local_level(cells, size) for cells in seen]).mean(0)
+        residual = ResidualStatistics.of(dream - source)
+        local = resize(local / max(levels[-1], _TINY), size_of(dream))
+        return TargetStrength(tuple(levels), residual, mean, local=local)
 
     @torch.inference_mode(False)
     def refine(
@@ -71,7 +84,7 @@ class Refiner:
         """Refine an init image that a dream is propagated to.
 
         Args:
-            init: the image, and its ``new_mask``.
+            init: the image, its ``new_mask``, and what carries the target of each pixel.
             source: the frame, ``[1, 3, H, W]`` in [0, 1].
             target: from :meth:`measure` of the scene's first dream, then from the previous frame.
             index: number of the frame, which seeds the views.
@@ -83,22 +96,28 @@ class Refiner:
         device = self.dreamer.device
         image, source, new = (x.to(device) for x in (init.image, source, init.new_mask))
         evenly_new = float(new.amin())
+        new = (new - evenly_new) / max(1 - evenly_new, _TINY)
+        local = torch.ones_like(new)
+        if target.local is not None and init.carry is not None:
+            local = local.lerp(init.carry(target.local).to(device), 1 - new)
         views = cycle(draw_views(self.dreamer.settings, index, REFINEMENT_POLICY.max_views))
         sizes = self.dreamer.octave_sizes(size_of(image))
         levels = [target.boost * level for level in target.levels]
         frame = _Frame(
             index,
             tuple(zip(sizes, levels, strict=True)),
-            new=(new - evenly_new) / max(1 - evenly_new, _TINY),
+            new=new,
+            local=local,
             evenly_new=evenly_new,
             hold=target.hold,
             step=RefinementStep(self.dreamer, source, views.__next__),
         )
         dream = match_statistics(image, source, target.residual)
-        dream = self._at_coarse_octaves(dream, float(new.mean()) + evenly_new, frame)
+        dream = self._at_coarse_octaves(dream, float(init.new_mask.mean()) + evenly_new, frame)
         dream, weak, found = self._at_full_size(dream, frame)
         dream = self._in_windows(dream, weak, frame)
-        return dream.to(init.image.device), target.after(found)
+        target = replace(target.after(found), local=local.to(init.image.device))
+        return dream.to(init.image.device), target
 
     def _at_coarse_octaves(self, dream: Tensor, new: float, frame: _Frame) -> Tensor:
         """Refine the whole frame, so much of which is ``new``, at the octaves under its own size.
@@ -106,15 +125,15 @@ class Refiner:
         One octave every few frames, in turn, is enough while most of the frame is propagated: what
         it brings is not strength, but large shapes in regions that have come into the picture.
         """
-        coarse, policy = list(frame.octaves[:-1]), REFINEMENT_POLICY
+        coarse, policy = [*range(len(frame.octaves) - 1)], REFINEMENT_POLICY
         if new > policy.new_frame:
             steps = round(self.dreamer.settings.steps * new * policy.scratch_share)
             turns = coarse * max(1, steps)
         else:
             turn, rest = divmod(frame.index, policy.octave_period)
             turns = [coarse[turn % len(coarse)]] if coarse and not rest else []
-        for octave, level in turns:
-            dream, _ = frame.step(dream, octave, level)
+        for octave in turns:
+            dream, _ = frame.step(dream, frame.octaves[octave][0], frame.goal(octave=octave))
         return dream
 
     def _at_full_size(self, dream: Tensor, frame: _Frame) -> tuple[Tensor, Tensor, Measurement]:
@@ -126,35 +145,33 @@ class Refiner:
         settings, share = self.dreamer.settings, REFINEMENT_POLICY.scratch_share
         steps = settings.refine_steps + settings.steps * frame.evenly_new * share
         parts = self._parts(frame, steps)
-        full, level = frame.octaves[-1]
-        cells = None
+        full, cells = frame.octaves[-1][0], None
         for _ in range(math.floor(steps) if parts else math.ceil(steps - _TINY)):
-            dream, cells = frame.step(dream, full, level, hold=frame.hold)
+            dream, cells = frame.step(dream, full, frame.goal(), hold=frame.hold)
         if parts:
             return self._in_part(dream, parts, frame)
         if cells is None:
             cells = self.dreamer.cells(resize(dream, full))
-        return dream, self._deficit(cells, level, frame.new), _measurement(cells, full)
+        return dream, self._deficit(cells, frame), _measurement(cells, full, frame.local)
 
     def _in_part(
         self, dream: Tensor, parts: list[Window], frame: _Frame
     ) -> tuple[Tensor, Tensor, Measurement]:
         """Take a step on the part whose turn it is; see :meth:`_at_full_size`."""
-        policy, level = REFINEMENT_POLICY, frame.octaves[-1][1]
+        policy = REFINEMENT_POLICY
         turn = frame.index % len(parts)
         part = parts[turn]
-        new = frame.new[part.of]
-        goal = level * _between((1.0, policy.goal_levels[1]), new) if level > 0 else level
+        goal = frame.goal((1.0, policy.goal_levels[1]), part)
         step = frame.step.within(part)
-        after, cells = step(dream[part.of], part.size, goal, new, frame.hold)
+        after, cells = step(dream[part.of], part.size, goal, frame.new[part.of], frame.hold)
         weight = feather(part, frame.size, policy.margin, dream.device)
         dream = dream.clone()
         dream[part.of] += (after - dream[part.of]) * weight
         # Elsewhere nothing is measured: what is propagated is taken to be at its level.
-        assumed = level * _between((1.0, policy.assumed_level), frame.new)
-        weak = self._deficit(assumed, level, frame.new)
-        weak[part.of] = resize(self._deficit(cells, level, new), part.size)
-        return dream, weak, _measurement(cells, part.size, turn, len(parts))
+        weak = self._deficit(frame.goal((1.0, policy.assumed_level)), frame)
+        weak[part.of] = resize(self._deficit(cells, frame, part), part.size)
+        local = frame.local[part.of]
+        return dream, weak, _measurement(cells, part.size, local, turn, len(parts))
 
     def _parts(self, frame: _Frame, steps: float) -> list[Window]:
         """Return the parts of a frame that have their turns; none for whole steps."""
@@ -166,14 +183,14 @@ class Refiner:
         least = min(min(part.size) for part in parts)
         return parts if least >= self.dreamer.network.minimum_side else []
 
-    def _deficit(self, cells: Tensor, level: float, new: Tensor) -> Tensor:
+    def _deficit(self, cells: Tensor, frame: _Frame, window: Window | None = None) -> Tensor:
         """Return how urgently each region has to grow, 0 to 1, at the size of the cells' grid."""
         if not self.dreamer.objective_function.terms:
             # A style is a matter of all of a frame at once: what lacks it is what is new.
-            return new
-        if level <= 0:
+            return frame.new if window is None else frame.new[window.of]
+        if frame.octaves[-1][1] <= 0:
             return torch.zeros_like(cells)
-        return strength.deficit(cells, level * _between(REFINEMENT_POLICY.weak_levels, new))
+        return strength.deficit(cells, frame.goal(REFINEMENT_POLICY.weak_levels, window))
 
     def _in_windows(self, image: Tensor, weak: Tensor, frame: _Frame) -> Tensor:
         """Take further steps at full size in windows over the regions with the largest deficit."""
@@ -209,18 +226,15 @@ class Refiner:
             for part in (image, frame.new, frame.step.source)
         )
         step = replace(frame.step, source=source)
-        goal = frame.octaves[-1][1] * _between(policy.goal_levels, new)
+        goal = torch.cat([frame.goal(policy.goal_levels, window) for window in batch])
         after = before
         for _ in range(min(steps, math.ceil(steps * policy.full_windows / len(batch)))):
             after, _ = step(after, batch[0].size, goal, new)
         return after - before
 
 
-def _measurement(cells: Tensor, size: Size, part: int = 0, parts: int = 1) -> Measurement:
-    return Measurement(strength.level(cells, size), float(cells.mean()), part, parts)
-
-
-def _between(shares: Shares, new: Tensor) -> Tensor:
-    """Return what is due to each pixel from what is due to propagated and to new regions."""
-    propagated, at_new = shares
-    return propagated + (at_new - propagated) * new
+def _measurement(
+    cells: Tensor, size: Size, local: Tensor, part: int = 0, parts: int = 1
+) -> Measurement:
+    level = strength.level(cells, size) / float(local.clamp_min(_TINY).log().mean().exp())
+    return Measurement(level, float(cells.mean()), part, parts)

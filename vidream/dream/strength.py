@@ -61,7 +61,7 @@ def step_gain(
         hold: step where the energy is twice the level or more, falling to 0 at the level.
         max_steps: the longest step.
     """
-    if not isinstance(target, Tensor) and target <= 0:
+    if float(torch.as_tensor(target).amax()) <= 0:
         return torch.ones(cells.shape[0], 1, *size, device=cells.device)
     reached = local_level(cells, size).clamp_min(_TINY) / _at_cells(target, cells)
     steps = (-STRENGTH_POLICY.steps_per_efold * reached.log()).clamp(0, max_steps)

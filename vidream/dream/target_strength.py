@@ -4,6 +4,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from vidream.core.effect import State
 from vidream.dream.residual import ResidualStatistics
@@ -15,7 +16,7 @@ class ControlPolicy:
 
     boost_rate: float = 0.25  # share of a change of the boost that the next frame makes
     boost_power: float = 4.0  # of the missing strength
-    margin: float = 1.1  # of the level that a dream should have before its step at full size
+    min_boost: float = 0.8  # under 1, for steps go one way, up to the target, as views vary
     max_boost: float = 1.5
     hold_rate: float = 0.25  # share of a loss of mean energy by which the hold grows
     max_hold: float = 0.7
@@ -28,7 +29,7 @@ CONTROL_POLICY = ControlPolicy()
 class Measurement:
     """The strength of a part of a frame, before its step at full size."""
 
-    level: float
+    level: float  # over the mean of its target there
     mean: float  # energy
     part: int = 0
     parts: int = 1
@@ -41,18 +42,22 @@ class TargetStrength:
     levels: tuple[float, ...]  # at each octave, from small to large
     residual: ResidualStatistics = field(default_factory=ResidualStatistics)
     mean: float = 0.0  # its mean energy at full size
-    boost: float = 1.0  # factor on the levels, 1 to 1.5, for what motion and masks take from dreams
+    boost: float = 1.0  # factor on the levels, 0.8 to 1.5, for what motion takes and views add
     hold: float = 0.0  # step of regions above their level: what stands out fades otherwise
     part_means: tuple[float, ...] = ()  # mean energy of each part, as last measured
+    # Target of each pixel over the last level, [1, 1, H, W]: 1 everywhere without.
+    local: Tensor | None = field(default=None, repr=False)
 
     def after(self, measured: Measurement) -> Self:
         """Return the next frame's target, after a measurement."""
         policy = CONTROL_POLICY
         if measured.level <= 0 or self.levels[-1] <= 0:
             return self
-        wanted = policy.margin * self.levels[-1]
         # Proportional to what is missing now: an integral would overshoot.
-        boost = min(max((wanted / measured.level) ** policy.boost_power, 1.0), policy.max_boost)
+        boost = min(
+            max((self.levels[-1] / measured.level) ** policy.boost_power, policy.min_boost),
+            policy.max_boost,
+        )
         boost = self.boost + policy.boost_rate * (boost - self.boost)
         if self.mean <= 0:
             return replace(self, boost=boost)
@@ -65,15 +70,20 @@ class TargetStrength:
 
     @property
     def state(self) -> State:
-        """The same as float64 tensors on the CPU."""
-        values = {name: getattr(self, name) for name in self.__slots__}
+        """The same as float64 tensors on the CPU, and the map."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "local"}
         values["residual"] = astuple(self.residual)
-        return {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
+        state = {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
+        return state if self.local is None else {**state, "local": self.local}
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Read a :attr:`state`."""
-        values = {name: tuple(state[name].flatten().tolist()) for name in cls.__slots__}
+        values = {
+            name: tuple(state[name].flatten().tolist()) for name in cls.__slots__ if name != "local"
+        }
         (mean,), (boost,), (hold,) = values["mean"], values["boost"], values["hold"]
         residual = ResidualStatistics(*values["residual"])
-        return cls(values["levels"], residual, mean, boost, hold, values["part_means"])
+        return cls(
+            values["levels"], residual, mean, boost, hold, values["part_means"], state.get("local")
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import EllipsisType
 
 import torch
@@ -94,6 +95,7 @@ def propagate(
     residual = torch.zeros_like(frame)
     unknown = torch.ones_like(frame[:, :1])
     nearby, inside = torch.zeros_like(residual), torch.zeros_like(unknown)
+    carry = None
     for field_ in motion.fields:
         if field_.index not in residuals:
             continue
@@ -107,10 +109,11 @@ def propagate(
         unknown = unknown - share
         if is_previous:
             nearby, inside = warped, inside_mask(flow)
+            carry = partial(warp, flow=flow, mode="bilinear")
     residual += unknown * inside * nearby
     residual = inpaint(residual, 1 - unknown * (1 - inside))
     image = (frame + coherence * residual).clamp_(0, 1)
-    return InitImage(image, 1 - coherence * (1 - unknown))
+    return InitImage(image, 1 - coherence * (1 - unknown), carry)
 
 
 def inpaint(residual: Tensor, known: Tensor) -> Tensor:
