@@ -400,7 +400,7 @@ def test_what_is_carried_in_part_is_brought_back_to_the_level(dreamer, image, sh
 
 
 def test_a_still_with_noise_keeps_the_strength_of_its_first_dream(dreamer, refiner, image, dream):
-    """Each view differs, and steps only add: unless the target gave way, strength would creep up."""
+    """Each view differs, and steps only add: did the target not give way, strength would creep."""
     generator = torch.Generator().manual_seed(0)
     result, target, found = dream, refiner.measure(dream, image), []
     for index in range(1, 41):

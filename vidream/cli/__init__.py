@@ -34,6 +34,7 @@ for _command in (dream, zoom, octaves, measure, info, list_names):
 def main() -> None:
     """Run the command."""
     _limit_spinning()
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 tells of errors only
     try:
         cli()
     except BrokenPipeError:

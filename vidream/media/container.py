@@ -110,18 +110,34 @@ def _without_index(source: Source) -> InputError | None:
 
 
 def choose_video(file: OpenInput) -> av.VideoStream:
-    """Return the largest video stream: depth maps and previews are smaller."""
+    """Return the film: no cover or thumbnail, the default track, and of several the largest."""
     name, attached = file.source.name, av.stream.Disposition.attached_pic
     streams = file.container.streams.video
     videos = [s for s in streams if not s.disposition & attached and s.codec_context]
     if not videos:
         raise InputError(f"{name} holds no video, only sound or nothing: give a video")
-    stream = max(videos, key=lambda s: s.width * s.height)
+    longest = max(map(_length, videos))
+    stream = max(videos, key=lambda s: (not _is_picture(s, longest), *_prominence(s)))
     stream.thread_type = "AUTO"
     check_size(name, stream.width, stream.height)
     stream.codec_context.thread_count = decoding_threads(stream.width, stream.height)
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return stream
+
+
+def _length(stream: av.VideoStream) -> float:
+    return float((stream.duration or 0) * (stream.time_base or 0))
+
+
+def _is_picture(stream: av.VideoStream, longest: float) -> bool:
+    """Whether a stream is a cover, which not all programs mark, or much shorter than the film."""
+    return stream.frames == 1 or 0 < _length(stream) < longest / 2
+
+
+def _prominence(stream: av.VideoStream) -> tuple[bool, int]:
+    # Depth maps and previews are smaller.
+    is_default = bool(stream.disposition & av.stream.Disposition.default)
+    return is_default, stream.width * stream.height
 
 
 def choose_audio(file: OpenInput) -> list[Any]:

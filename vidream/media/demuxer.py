@@ -97,8 +97,8 @@ class Demuxer:
                 ticks = round(shift * MICROSECOND / base)
                 packet.pts = None if packet.pts is None else clamp_ticks(packet.pts + ticks)
                 packet.dts = None if packet.dts is None else clamp_ticks(packet.dts + ticks)
-                when += ticks
-        self._reached = max(self._reached, (when + duration) * base - self.start)
+        shown = packet.dts if packet.pts is None else packet.pts
+        self._reached = max(self._reached, (shown + duration) * base - self.start)
 
     def log_faults(self) -> None:
         """Log errors of the clock and the length."""

@@ -38,7 +38,7 @@ from vidream.media.places import Place, Source
 # fmt: off
 _KEPT = frozenset((
     "title", "artist", "album", "album_artist", "composer",
-    "date", "genre", "comment", "description", "copyright",
+    "date", "genre", "comment", "description", "copyright", "creation_time", "location",
 ))
 # fmt: on
 
@@ -119,7 +119,10 @@ class Reader(Closeable):
         rate = settings.fps and Fraction(settings.fps).limit_denominator(1001)
         time_base = 1 / rate if rate else self._decoder.base
         rate = rate or self._video.average_rate or self._video.guessed_rate
-        tags = self._file.container.metadata
+        container = self._file.container
+        tags = self._video.metadata if container.format.name == "ogg" else {}
+        # Matroska writes names in capitals.
+        tags = {key.lower(): value for key, value in {**tags, **container.metadata}.items()}
         return VideoInfo(
             width=size[0],
             height=size[1],
