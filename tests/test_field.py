@@ -65,10 +65,10 @@ def test_a_short_preview_is_never_the_film(tmp_path):
 
 
 def test_of_several_films_the_default_one_is_read_and_then_the_largest(tmp_path):
-    for default, size in (((0, 1), (64, 48)), ((1, 0), (128, 96)), ((1, 1), (128, 96))):
+    for default, size in (((0, 1), (96, 64)), ((1, 0), (128, 96)), ((1, 1), (128, 96))):
         path = tmp_path / "a.mkv"
         with av.open(str(path), "w") as out:
-            tracks = track(out, "libx264", (128, 96)), track(out, "libx264", (64, 48))
+            tracks = track(out, "libx264", (128, 96)), track(out, "libx264", (96, 64))
             for stream, wanted in zip(tracks, default, strict=True):
                 if wanted:
                     stream.disposition = av.stream.Disposition.default

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, cast
 import av
 
 from vidream.core.closeable import Closeable
-from vidream.core.errors import InputError, describe_error
+from vidream.core.errors import InputError, SettingsError, describe_error
+from vidream.core.settings import parse_time
 from vidream.media.cameras import DeviceInput, device_input
 from vidream.media.info import MAX_PIXELS, MAX_SIDE
 from vidream.media.places import (
@@ -117,7 +119,11 @@ def choose_video(file: OpenInput) -> av.VideoStream:
     if not videos:
         raise InputError(f"{name} holds no video, only sound or nothing: give a video")
     longest = max(map(_length, videos))
-    stream = max(videos, key=lambda s: (not _is_picture(s, longest), *_prominence(s)))
+    films = [s for s in videos if not _is_picture(s, longest)] or videos
+    largest = max(map(_area, films))
+    # Depth maps and enhancement layers are of a quarter of the film's size, or less.
+    films = [s for s in films if 4 * _area(s) > largest]
+    stream = max(films, key=lambda s: (s.disposition & av.stream.Disposition.default, _area(s)))
     stream.thread_type = "AUTO"
     check_size(name, stream.width, stream.height)
     stream.codec_context.thread_count = decoding_threads(stream.width, stream.height)
@@ -126,6 +132,9 @@ def choose_video(file: OpenInput) -> av.VideoStream:
 
 
 def _length(stream: av.VideoStream) -> float:
+    """Return the length in seconds; 0 if unknown. Matroska has it in a tag, if anywhere."""
+    with suppress(SettingsError):
+        return parse_time(stream.metadata.get("DURATION", ""))
     return float((stream.duration or 0) * (stream.time_base or 0))
 
 
@@ -134,10 +143,8 @@ def _is_picture(stream: av.VideoStream, longest: float) -> bool:
     return stream.frames == 1 or 0 < _length(stream) < longest / 2
 
 
-def _prominence(stream: av.VideoStream) -> tuple[bool, int]:
-    # Depth maps and previews are smaller.
-    is_default = bool(stream.disposition & av.stream.Disposition.default)
-    return is_default, stream.width * stream.height
+def _area(stream: av.VideoStream) -> int:
+    return stream.width * stream.height
 
 
 def choose_audio(file: OpenInput) -> list[Any]:
