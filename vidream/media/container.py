@@ -122,7 +122,7 @@ def choose_video(file: OpenInput) -> av.VideoStream:
     films = [s for s in videos if not _is_picture(s, longest)] or videos
     largest = max(map(_area, films))
     # Depth maps and enhancement layers are of a quarter of the film's size, or less.
-    films = [s for s in films if 4 * _area(s) > largest]
+    films = [s for s in films if _area(s) == largest or 4 * _area(s) > largest]
     stream = max(films, key=lambda s: (s.disposition & av.stream.Disposition.default, _area(s)))
     stream.thread_type = "AUTO"
     check_size(name, stream.width, stream.height)
