@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vidream import Dreamer
 from vidream.core.effect import InitImage
 from vidream.core.images import to_tensor
+from vidream.core.settings import LayerTerm
 from vidream.dream.refinement import Refiner
 from vidream.dream.refinement_policy import REFINEMENT_POLICY
 from vidream.dream.residual import ResidualStatistics
@@ -312,6 +313,19 @@ def test_a_level_of_nought_lets_every_step_be_taken(dreamer, refiner, dream):
     """Layers of negative weight have no level; their steps are taken as they are."""
     result = refine(changed(dreamer, refine_steps=2), dream, new(SIZE, 0), (0.0, 0.0), frame=1)
     assert dreamer.objective(result) > 1.03 * dreamer.objective(dream)
+
+
+def test_a_dream_of_negative_weight_is_kept_as_it_is_carried(dreamer, image):
+    against = changed(dreamer, layers=(LayerTerm("Mixed_6b", -1.0),))
+    result = dream = against.dreamer.dream(image)
+    target = against.measure(dream, image)
+    assert not any(target.levels)
+    for index in range(1, 9):
+        init = InitImage(image + 0.9 * (result - image), new(SIZE, 0), lambda values: values)
+        result, target = against.refine(init, image, target, index)
+    objective = against.dreamer.objective
+    assert objective(image) < 1.3 * objective(dream) < 0  # it has made the layer respond less
+    assert objective(result) > 1.1 * objective(dream)
 
 
 @pytest.mark.parametrize("size", [(20, 30), (40, 200)])

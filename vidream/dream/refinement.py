@@ -67,14 +67,14 @@ class Refiner:
         sizes = self.dreamer.octave_sizes(size_of(dream))
         # Seen as its last step saw it, a dream is stronger than as any other step will.
         views = draw_views(self.dreamer.settings, 0, REFINEMENT_POLICY.level_views)
-        levels, mean, local = [], 0.0, torch.ones(1, 1, 1, 1)
+        levels, seen = [], []
         for size in sizes:
             seen = [self.dreamer.cells(resize(image, size), view) for view in views]
             levels.append(sum(strength.level(cells, size) for cells in seen) / len(seen))
-            mean = sum(float(cells.mean()) for cells in seen) / len(seen)
-            local = torch.stack([strength.local_level(cells, size) for cells in seen]).mean(0)
+        mean = sum(float(cells.mean()) for cells in seen) / len(seen)
+        local = torch.stack([strength.local_level(cells, sizes[-1]) for cells in seen]).mean(0)
+        local = resize(local / max(levels[-1], _TINY), size_of(dream)).clamp_min(_TINY)
         residual = ResidualStatistics.of(dream - source)
-        local = resize(local / max(levels[-1], _TINY), size_of(dream))
         return TargetStrength(tuple(levels), residual, mean, local=local)
 
     @torch.inference_mode(False)
@@ -236,5 +236,5 @@ class Refiner:
 def _measurement(
     cells: Tensor, size: Size, local: Tensor, part: int = 0, parts: int = 1
 ) -> Measurement:
-    level = strength.level(cells, size) / float(local.clamp_min(_TINY).log().mean().exp())
+    level = strength.level(cells, size) / float(local.log().mean().exp())
     return Measurement(level, float(cells.mean()), part, parts)

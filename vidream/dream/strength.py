@@ -39,8 +39,9 @@ def local_level(cells: Tensor, size: Size) -> Tensor:
 
 
 def level(cells: Tensor, size: Size) -> float:
-    """Return the geometric mean of the local energy of an image."""
-    return float(local_level(cells, size).clamp_min(_TINY).log().mean().exp())
+    """Return the geometric mean of the local energy of an image; 0 where none is above 0."""
+    local = local_level(cells, size)
+    return float(local.clamp_min(_TINY).log().mean().exp()) if local.amax() > 0 else 0.0
 
 
 def step_gain(
