@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from vidream.core.errors import NetworkError
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 from vidream.core.settings import AnimationSettings
 from vidream.dream.dreamer import Dreamer
 from vidream.dream.views import draw_views
@@ -37,7 +37,7 @@ def grow(
         NetworkError: the smallest octave is too small for the network.
     """
     still = still.to(dreamer.device)
-    full: Size = (still.shape[-2], still.shape[-1])
+    full = size_of(still)
     least = dreamer.network.minimum_side
     if min(sizes[0]) < least:
         raise NetworkError(

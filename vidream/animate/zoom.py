@@ -10,6 +10,7 @@ from torch import Tensor
 from vidream.animate.plan import AnimationPlan
 from vidream.core.effect import Context, Effect, InitImage
 from vidream.core.filters import gaussian_blur
+from vidream.core.images import size_of
 from vidream.core.view_transform import ViewTransform
 from vidream.dream.residual import ResidualStatistics, match_statistics
 
@@ -106,7 +107,7 @@ class Loop:
         if left >= len(self.transforms):
             return image
         ahead = ViewTransform.together(self.transforms[-left:])
-        depth = ahead.depth_inside((image.shape[-2], image.shape[-1]), -1, image.device)
+        depth = ahead.depth_inside(size_of(image), -1, image.device)
         # In all a smooth ramp.
         done = (1 - count / len(self.transforms) for count in (left + 1, left))
         before, after = (x * x * (3 - 2 * x) for x in done)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.core.images import resize
+from vidream.core.images import resize, size_of
 
 _STRIP = 2**16  # pixels that are blurred at once: what fits into a cache
 
@@ -70,7 +70,7 @@ def guided_filter(
     """
     if guide.shape[1] not in (1, 3) or guide.shape[-2:] != image.shape[-2:]:
         raise ValueError(f"guide {list(guide.shape)} for an image {list(image.shape)}")
-    size = (int(image.shape[-2]), int(image.shape[-1]))
+    size = size_of(image)
     small = (max(1, round(size[0] / subsample)), max(1, round(size[1] / subsample)))
     reach = max(1, round(radius / subsample))
     lines = _lines(_wide(resize(guide, small)), _wide(resize(image, small)), reach, eps)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidream.core.images import Size
+from vidream.core.images import Size, size_of
 
 
 def covering(degrees: float, size: Size) -> float:
@@ -39,9 +39,7 @@ class ViewTransform:
         """
         if self._scale(times) == 1 and self.degrees * times == 0:
             return image.clone()
-        across, down = self._source_coordinates(
-            (image.shape[-2], image.shape[-1]), times, image.device
-        )
+        across, down = self._source_coordinates(size_of(image), times, image.device)
         height, width = image.shape[-2:]
         grid = torch.stack((across * (2 / width), down * (2 / height)), dim=-1)[None]
         # Bicubic keeps what the network has drawn; it overshoots at edges, so it is clamped.

@@ -33,7 +33,7 @@ class RefinementStep:
         self,
         image: Tensor,
         octave: Size,
-        level: float | Tensor,
+        level: Tensor,
         new: Tensor | None = None,
         hold: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ class RefinementStep:
         Args:
             image: ``[B, 3, H, W]``.
             octave: size to take the step at.
-            level: to reach at this octave, one or ``[B, 1, H, W]``.
+            level: to reach at this octave, ``[B, 1, H, W]``.
             new: how new each pixel is, ``[B, 1, H, W]``: there the step may be longer.
             hold: step of regions above their level.
 

@@ -24,6 +24,8 @@ class ControlPolicy:
 
 CONTROL_POLICY = ControlPolicy()
 
+_NUMBERS = ("levels", "residual", "mean", "boost", "hold", "part_means")  # kept in float64
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -71,7 +73,7 @@ class TargetStrength:
     @property
     def state(self) -> State:
         """The same as float64 tensors on the CPU, and the map."""
-        values = {name: getattr(self, name) for name in self.__slots__ if name != "local"}
+        values = {name: getattr(self, name) for name in _NUMBERS}
         values["residual"] = astuple(self.residual)
         state = {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
         return state if self.local is None else {**state, "local": self.local}
@@ -79,9 +81,7 @@ class TargetStrength:
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Read a :attr:`state`."""
-        values = {
-            name: tuple(state[name].flatten().tolist()) for name in cls.__slots__ if name != "local"
-        }
+        values = {name: tuple(state[name].flatten().tolist()) for name in _NUMBERS}
         (mean,), (boost,), (hold,) = values["mean"], values["boost"], values["hold"]
         residual = ResidualStatistics(*values["residual"])
         return cls(

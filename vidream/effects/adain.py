@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vidream.core.devices import choose_device, choose_precision
 from vidream.core.effect import Context, InitImage, Resources, State
 from vidream.core.errors import SettingsError
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 from vidream.core.settings import Settings
 from vidream.dream.style_images import read_style
 from vidream.effects.decoder import CELL, load_decoder
@@ -154,7 +154,7 @@ class AdaIn:
     ) -> tuple[Tensor, State]:
         """Paint a frame of any size."""
         image = frame.to(self.device)
-        whole = (image.shape[-2], image.shape[-1])
+        whole = size_of(image)
         small = resize(image, working_size(whole, self._style.content_size))
         content = self._encode(small)
         propagates = init.new_mask is not None

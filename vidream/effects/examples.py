@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidream.core.errors import DeviceError, InputError, describe_error, prefix_errors
-from vidream.core.images import Size, resize, to_tensor
+from vidream.core.images import Size, resize, size_of, to_tensor
 from vidream.core.settings import ReadSettings
 from vidream.effects.hypercolumns import Hypercolumns
 from vidream.effects.nearest import FeatureGrid, Match, block_means
@@ -94,7 +94,7 @@ class Library:
             self.grids.append(as_keys(hypercolumns.of(small), small[0].permute(1, 2, 0)))
             height, width = small.shape[-2:]
             # Of its own size: that at which it is compared is rounded.
-            size = scaled((picture.shape[-2], picture.shape[-1]), self._shorter, finer)
+            size = scaled(size_of(picture), self._shorter, finer)
             levels = resize(picture, size)[0].permute(1, 2, 0).mul(255).round_()
             colors.append(levels.clamp_(0, 255).to(torch.uint8).flatten(0, 1))
             sizes.append((height, width, *size))
@@ -113,7 +113,7 @@ class Library:
         """Yield each picture, and the same at the size at which it is compared."""
         for path in self._pictures:
             picture = read_example(path).to(self._device)
-            size = scaled((picture.shape[-2], picture.shape[-1]), self._shorter)
+            size = scaled(size_of(picture), self._shorter)
             yield picture, resize(picture, size)
 
     def compose(self, match: Match, size: Size) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from vidream.core.devices import choose_device, choose_precision
 from vidream.core.effect import Context, InitImage, Resources, State
 from vidream.core.errors import SettingsError
-from vidream.core.images import Size, resize
+from vidream.core.images import Size, resize, size_of
 from vidream.core.memory import MemoryBudget
 from vidream.core.settings import DreamSettings, LayerTerm, Settings
 from vidream.effects.examples import CELL, Library, as_query, find_pictures, read_example, scaled
@@ -100,7 +100,7 @@ class PixelNN:
     ) -> tuple[Tensor, State]:
         """Compose a frame of any size."""
         image = frame.to(self.device)
-        size = (image.shape[-2], image.shape[-1])
+        size = size_of(image)
         compared, library = self._prepared(size)
         columns = self._hypercolumns.of(resize(image, compared))
         share = context.settings.dream.coherence

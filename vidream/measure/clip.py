@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vidream.core.errors import InputError, SettingsError
 from vidream.core.frames import Picture
-from vidream.core.images import to_tensor
+from vidream.core.images import size_of, to_tensor
 from vidream.dream.dreamer import Dreamer
 from vidream.measure.quantities import ColourStatistics, Residual, new_cells, warping_error
 from vidream.measure.recognition import Recogniser
@@ -179,7 +179,7 @@ class _Meter:
         # All of the first frame is new, but it is dreamed from scratch in any case.
         new = torch.zeros_like(cells, dtype=torch.bool)
         if 1 in motions:
-            new = new_cells(*motions[1], (cells.shape[-2], cells.shape[-1]))
+            new = new_cells(*motions[1], size_of(cells))
         low, low_alone = (float(np.quantile(c.numpy(), 0.1)) for c in (cells, cells_alone))
         return FrameScratch(
             strength=ratio,

@@ -147,6 +147,13 @@ def _area(stream: av.VideoStream) -> int:
     return stream.width * stream.height
 
 
+def tags_of(container: av.container.InputContainer) -> dict[str, str]:
+    """Return the tags of a file by names in lower case: Matroska writes them in capitals."""
+    streams = container.streams.video if container.format.name == "ogg" else ()  # has them there
+    found = [*(stream.metadata for stream in streams), container.metadata]
+    return {name.lower(): value for tags in found for name, value in tags.items()}
+
+
 def choose_audio(file: OpenInput) -> list[Any]:
     """Return the audio streams whose codec is known."""
     return [s for s in file.container.streams.audio if s.codec_context]

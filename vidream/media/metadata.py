@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from vidream.core.errors import InputError
-from vidream.media.container import open_container
+from vidream.media.container import open_container, tags_of
 from vidream.media.places import Place, Source, StillFile, parse_source
 from vidream.media.stills import exif_of, read_still_comment
 
@@ -63,6 +63,4 @@ def read_comment(place: Source | Place) -> str | None:
     if isinstance(source, StillFile) or source.name.lower().endswith(".gif"):
         return read_still_comment(source)
     with open_container(source) as file:
-        # Matroska writes names in capitals.
-        tags = {key.lower(): value for key, value in file.container.metadata.items()}
-    return tags.get("comment")
+        return tags_of(file.container).get("comment")

@@ -25,6 +25,7 @@ from vidream.media.container import (
     choose_video,
     log_unused_tracks,
     open_container,
+    tags_of,
 )
 from vidream.media.conversion import Converter, shape_of, upright_size
 from vidream.media.decoder import Decoded, Decoder
@@ -119,10 +120,7 @@ class Reader(Closeable):
         rate = settings.fps and Fraction(settings.fps).limit_denominator(1001)
         time_base = 1 / rate if rate else self._decoder.base
         rate = rate or self._video.average_rate or self._video.guessed_rate
-        container = self._file.container
-        tags = self._video.metadata if container.format.name == "ogg" else {}
-        # Matroska writes names in capitals.
-        tags = {key.lower(): value for key, value in {**tags, **container.metadata}.items()}
+        tags = tags_of(self._file.container)
         return VideoInfo(
             width=size[0],
             height=size[1],

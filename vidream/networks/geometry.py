@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vidream.core.images import size_of
 from vidream.networks.network import Network
 
 MAX_RADIUS = 256
@@ -35,7 +36,7 @@ def grids(network: Network, size: tuple[int, int]) -> dict[str, tuple[int, int]]
     """Return rows and columns of cells by layer for an image size, without layers of no grid."""
     with torch.no_grad():
         given = network.meta_activations(size)
-    return {name: (a.shape[-2], a.shape[-1]) for name, a in given.items() if a.ndim == 4}
+    return {name: size_of(a) for name, a in given.items() if a.ndim == 4}
 
 
 def find_geometry(network: Network, layers: Sequence[str]) -> LayerGeometry | None:
