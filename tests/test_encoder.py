@@ -27,7 +27,7 @@ def copy(source, target, read=None, **write):
     """Pass a clip through reader and encoder."""
     with (
         open_reader(source, ReadSettings(**(read or {}))) as reader,
-        open_encoder(target, reader.info, WriteSettings(**write), reader.audio) as encoder,
+        open_encoder(target, reader.info, WriteSettings(**write), reader.tracks) as encoder,
     ):
         for frame in reader:
             encoder.write(frame)
@@ -196,7 +196,7 @@ def test_an_unfinished_encoder_leaves_nothing(clip, tmp_path):
 
 def test_sound_of_a_source_that_is_closed_is_refused(clip, tmp_path):
     with open_reader(clip) as reader:
-        info, audio = reader.info, reader.audio
+        info, audio = reader.info, reader.tracks
     with pytest.raises(OutputError, match="while its reader is open"):
         open_encoder(tmp_path / "out.mp4", info, audio=audio)
     assert leftovers(tmp_path) == []

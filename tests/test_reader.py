@@ -23,7 +23,7 @@ from vidream.media.timeouts import ReadLimits, TimedWorker
 
 def read(source, **settings):
     with open_reader(source, ReadSettings(**settings)) as reader:
-        audio = reader.audio
+        audio = reader.tracks
         return reader.info, list(reader), list(audio.until(None))
 
 

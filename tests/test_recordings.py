@@ -302,8 +302,8 @@ def test_sound_alone_and_later_frames_are_those_of_the_whole(tmp_path, settings)
         make(tmp_path / name)
         with open_reader(tmp_path / name, ReadSettings(**settings)) as reader:
             frames = list(reader)
-            first = [_heard(packet) for packet in reader.audio.until(Fraction(1, 2))]
-            alone = first + [_heard(packet) for packet in reader.audio.until(None)]
+            first = [_heard(packet) for packet in reader.tracks.until(Fraction(1, 2))]
+            alone = first + [_heard(packet) for packet in reader.tracks.until(None)]
         assert [packet for packet in alone if packet[1] < 0.5] == first
         with (tmp_path / name).open("rb") as stream:
             live, piped = heard_live(stream, **settings)
@@ -320,7 +320,7 @@ def heard_live(stream, **settings):
     """The sound of a stream, taken as its frames come, and these."""
     heard, frames = [], []
     with open_reader(stream, ReadSettings(**settings)) as reader:
-        audio = reader.audio
+        audio = reader.tracks
         for frame in reader:
             heard += [_heard(packet) for packet in audio.until(frame.time)]
             frames.append(frame)

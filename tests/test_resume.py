@@ -213,7 +213,7 @@ def test_what_is_joined_is_what_would_be_encoded_at_once(tmp_path):
     dream_video(source, tmp_path / "joined.mp4", NONE)
     with (
         open_reader(source) as reader,
-        open_encoder(tmp_path / "once.mp4", reader.info, audio=reader.audio) as encoder,
+        open_encoder(tmp_path / "once.mp4", reader.info, tracks=reader.tracks) as encoder,
     ):
         for item in reader:
             encoder.write(item)

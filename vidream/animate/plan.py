@@ -14,6 +14,7 @@ from vidream.core.settings import (
     AnimationSettings,
     PostprocessSettings,
     Settings,
+    exact_rate,
 )
 from vidream.core.view_transform import ViewTransform, covering
 from vidream.media.info import Colour, VideoInfo
@@ -45,11 +46,13 @@ def plan_animation(size: Size, timeline: Timeline) -> AnimationPlan:
             "an animation is shown as it is dreamed: leave out `mask`, `feather`, `strength`, "
             "`keep_edges`, `luma_only` and `match_color`"
         )
+    if settings.read.keep_alpha:
+        raise SettingsError("an animation has no transparency: leave out `keep_alpha`")
     if settings.read.start is not None or settings.read.end is not None:
         raise SettingsError("a still has no `start` and `end`: set `duration`")
     is_zoom = settings.animation.zooms
     rate = settings.read.fps or (ZOOM_RATE if is_zoom else OCTAVE_RATE)
-    exact = Fraction(rate).limit_denominator(1001)
+    exact = exact_rate(rate)
     sizes = () if is_zoom else _octave_sizes(size, settings)
     count = _zoom_length(settings, exact) if is_zoom else _octaves_length(settings, len(sizes))
     count = min(count, settings.read.frames or count)

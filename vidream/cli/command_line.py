@@ -8,7 +8,7 @@ from vidream.cli.dream import dream, octaves, zoom
 from vidream.core.errors import VidreamError
 from vidream.core.presets import DEFAULT, PRESETS, preset_settings
 from vidream.core.settings import Settings, plain_number, schema
-from vidream.media.places import parse_source, parse_target
+from vidream.media.places import parse_places
 from vidream.render.job import default_preset
 from vidream.render.record import RUN_SETTINGS
 
@@ -52,9 +52,7 @@ def usual_preset(
     """Return the preset of a command that names none; None if source or target are invalid."""
     values = {**given, "animate": animate} if animate else given
     try:
-        read = parse_source(source)
-        moving = animate is not None or not read.is_picture
-        written = parse_target(target, Settings().write, moving=moving)
+        read, written = parse_places(source, target, animated=animate is not None)
     except VidreamError:
         return None
     return default_preset(read, written, values)

@@ -39,7 +39,7 @@ def dream(**options: Any) -> None:
     params=render_options(
         own="Zoom",
         without=("Motion", "Postprocessing"),
-        but=("start", "end", "keep_hdr", "resume", "refine_steps", "detail"),
+        but=("start", "end", "keep_hdr", "keep_alpha", "resume", "refine_steps", "detail"),
     ),
 )
 def zoom(**options: Any) -> None:
@@ -57,7 +57,7 @@ def zoom(**options: Any) -> None:
         own="Octave animation",
         without=("Motion", "Postprocessing", "Over time", "Examples (pixelnn)"),
         but=(
-            *("effect", "start", "end", "duration", "keep_hdr", "resume"),
+            *("effect", "start", "end", "duration", "keep_hdr", "keep_alpha", "resume"),
             *("refine_steps", "weak_steps"),
         ),
         preset=OCTAVE_PRESET,

@@ -14,7 +14,8 @@ from vidream.cli.options import Command, Option, unset
 from vidream.cli.terminal import fail
 from vidream.core.errors import InputError, SettingsError, VidreamError
 from vidream.core.settings import Settings
-from vidream.media.places import PICTURES, check_source, parse_source
+from vidream.media.checks import check_source
+from vidream.media.places import PICTURES, parse_source
 from vidream.render.record import Record
 
 

@@ -29,7 +29,8 @@ from vidream.cli.terminal import ProgressBar, fail, messages, say
 from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.settings import Settings
-from vidream.media.places import check_source, parse_source
+from vidream.media.checks import check_source
+from vidream.media.places import parse_source
 
 if TYPE_CHECKING:
     from vidream.core.frames import Picture

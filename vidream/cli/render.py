@@ -19,7 +19,7 @@ from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.reporting import CancelledError
 from vidream.core.settings import Settings
-from vidream.media.places import parse_source, parse_target
+from vidream.media.places import parse_places
 from vidream.render.job import Job, default_preset
 
 _GROUPS = (
@@ -85,10 +85,9 @@ class _Request:
 
     def job(self, task: Task) -> Job:
         """Return the job of a task, unchecked; raises VidreamError."""
-        source = parse_source(task.source)
         settings = self.settings()
-        moving = self.moving or not source.is_picture or settings.animation.asked
-        target = parse_target(task.target, settings.write, moving=moving)
+        animated = self.moving or settings.animation.asked
+        source, target = parse_places(task.source, task.target, settings.write, animated=animated)
         if self.preset is None:
             settings = preset_settings(default_preset(source, target, self.values), **self.values)
         return Job(source, target, settings)

@@ -10,10 +10,18 @@ import click
 from vidream.core.errors import VidreamError
 from vidream.core.settings import Settings
 from vidream.media.codecs import CONTAINERS
-from vidream.media.places import StillFile, VideoFile, parse_source
+from vidream.media.places import (
+    PICTURES,
+    Fifo,
+    FileSource,
+    PictureFiles,
+    StillFile,
+    VideoFile,
+    parse_source,
+)
 from vidream.render.record import Record, recorded_values
 
-_VIDEO = ".mp4"  # suffix for sources of a kind that cannot be written
+_VIDEO, _PICTURE = ".mp4", ".png"  # suffixes for sources of a kind that cannot be written
 _PIPED = (".y4m", ".nut")  # not compressed
 
 
@@ -75,13 +83,15 @@ def _target(source: str, folder: str | None, suffix: str | None, *, moving: bool
         parsed = parse_source(source)
     except VidreamError:  # it is refused in its turn
         parsed = VideoFile(Path(source))
-    if not isinstance(parsed, (StillFile, VideoFile)):
+    if not isinstance(parsed, FileSource) or isinstance(parsed, Fifo):
         raise click.UsageError(f"{source} is no file to name its dream after: give -o FILE")
+    if isinstance(parsed, PictureFiles) and not parsed.path.is_dir():
+        raise click.UsageError(f"{source} is no name for its dream: give -o FILE")
     path, own = Path(source), Path(source).suffix.lower()
     if suffix is None:
-        writable = own in CONTAINERS and own not in _PIPED
-        kept = not moving if isinstance(parsed, StillFile) else writable
-        suffix = path.suffix if kept else _VIDEO
+        is_still = isinstance(parsed, StillFile) and not moving
+        writable = own in PICTURES if is_still else own in CONTAINERS and own not in _PIPED
+        suffix = path.suffix if writable else _PICTURE if is_still else _VIDEO
     suffix = suffix if suffix.startswith(".") else f".{suffix}"
     if folder is None:
         return str(path.with_name(f"{path.stem}.dream{suffix}"))
@@ -100,7 +110,8 @@ def is_up_to_date(task: Task, settings: Settings) -> bool:
         if recorded_values(Settings.from_dict(record.settings)) != recorded_values(settings):
             return False
         made = target.stat().st_mtime
-        return all(path.stat().st_mtime <= made for path in (source, *_files(settings)))
+        files = (*parse_source(task.source).files, *_files(settings))
+        return all(path.stat().st_mtime <= made for path in files)
     except (VidreamError, OSError):
         return False
 

@@ -13,6 +13,10 @@ HdrPicture = npt.NDArray[np.uint16]
 """RGB picture of HDR, ``[height, width, 3]``, 0 to 65535."""
 
 
+Alpha = npt.NDArray[np.uint8]
+"""Opacity, ``[height, width]``, 0 to 255."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture and its timestamp.
@@ -23,6 +27,7 @@ class Frame:
         pts: presentation timestamp in units of ``time_base``.
         time_base: seconds per unit of ``pts``.
         duration: in units of ``time_base``; 0 if unknown.
+        alpha: opacity, ``[height, width]``, if it is kept; ``image`` is not darkened by it.
 
     Raises:
         ValueError: ``image`` is not such an array.
@@ -33,6 +38,7 @@ class Frame:
     pts: int = 0
     time_base: Fraction = Fraction(1, 25)
     duration: int = 0
+    alpha: Alpha | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         image = self.image

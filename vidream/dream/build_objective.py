@@ -22,7 +22,7 @@ from vidream.dream.objective import (
 )
 from vidream.dream.style_images import read_style
 from vidream.dream.style_loss import MOMENTS, STATISTICS, StyleLoss
-from vidream.media.places import is_picture
+from vidream.media.places import has_picture
 from vidream.media.stills import read_still
 from vidream.networks.classes import class_terms
 from vidream.networks.network import Network
@@ -80,9 +80,9 @@ def build_objective(dream: DreamSettings, style: StyleSettings, network: Network
 
 
 def _read_guide(guide: str) -> Picture:
-    if not is_picture(guide):
+    if not has_picture(guide):
         raise InputError(
-            f"guide: {guide} is no PNG, JPEG or WebP, and only the dream of a video has a guide "
+            f"guide: {guide} is no picture, and only the dream of a video has a guide "
             "that moves: give a picture"
         )
     with prefix_errors("guide"):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from vidream.core.errors import OutputError, VidreamError
 from vidream.measure import NOTHING, Report
 from vidream.media.atomic import AtomicFile, cannot_write
-from vidream.media.places import Place, check_output, parse_source
+from vidream.media.checks import check_output
+from vidream.media.places import Place, parse_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

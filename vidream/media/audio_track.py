@@ -8,34 +8,33 @@ import av
 
 from vidream.core.errors import OutputError
 from vidream.media.codecs import Container
+from vidream.media.layouts import nearest_layout
 
 _log = logging.getLogger(__name__)
 
 # Errors of a packet, and not of the disc.
 _DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError)
 
-_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")  # by number of channels
 
-
-def open_audio_track(
-    out: av.container.OutputContainer, container: Container, number: int, template: Any
-) -> "AudioTrack | None":
-    """Add a track, numbered from 0, to a file; return None, logged, if it cannot be encoded."""
+def check_template(template: Any) -> None:
+    """Raise :class:`OutputError` if a stream's file is closed: PyAV would read freed memory."""
     try:
         template.container.start_time  # noqa: B018
-    except AssertionError as error:  # PyAV would read freed memory
+    except AssertionError as error:
         raise OutputError(
             "the source of the sound is closed already: write while its reader is open"
         ) from error
-    try:
-        return AudioTrack(out, container, number, template)
-    except (av.FFmpegError, ValueError, IndexError) as error:
-        _log.info("audio track %d is left out: it cannot be written (%s)", number + 1, error)
-        return None
 
 
 class AudioTrack:
-    """An audio track, copied where the container allows it. Damaged packets are left out."""
+    """An audio track, copied where the container allows it. Damaged packets are left out.
+
+    Args:
+        number: of the track, from 0, for messages.
+
+    Raises:
+        ValueError, av.FFmpegError: it cannot be encoded.
+    """
 
     def __init__(
         self, out: av.container.OutputContainer, container: Container, number: int, template: Any
@@ -49,29 +48,28 @@ class AudioTrack:
         if not template.rate:
             raise ValueError("it has no sampling rate")
         if self._copied:
-            self._stream: Any = out.add_stream_from_template(template)
+            self.stream: Any = out.add_stream_from_template(template)
             return
         encoder = str(container.audio)
-        layout = template.layout.name
-        if layout.endswith("channels"):  # a number of them, with no places
-            layout = _LAYOUTS[template.layout.nb_channels - 1]
-        self._stream = out.add_stream(encoder, rate=_encoded_rate(encoder, layout, template.rate))
-        self._stream.layout = layout
+        layout = nearest_layout(encoder, template.layout)
+        self.stream = out.add_stream(encoder, rate=_encoded_rate(encoder, layout, template.rate))
+        self.stream.layout = layout
+        changed = "" if layout == template.layout.name else f", {template.layout.name} as {layout}"
         _log.info(
-            "audio track %d: %s re-encoded to %s, as this container does not take it",
-            number + 1, known, encoder.removeprefix("lib"),
+            "audio track %d: %s re-encoded to %s%s, as this container does not take it",
+            number + 1, known, encoder.removeprefix("lib"), changed,
         )  # fmt: skip
 
     def write(self, packet: Any) -> None:
         """Copy or re-encode a packet."""
         try:
             if self._copied:
-                packet.stream = self._stream
+                packet.stream = self.stream
                 self._out.mux(packet)
                 return
             for frame in packet.decode():
                 for uniform in self._uniform(frame):
-                    self._out.mux(self._stream.encode(uniform))
+                    self._out.mux(self.stream.encode(uniform))
         except _DAMAGED as error:
             self._lost += 1
             _log.debug("a packet of sound is left out: %s", error)
@@ -97,7 +95,7 @@ class AudioTrack:
         """Write the frames that the encoder has buffered."""
         if not self._copied:
             try:
-                self._out.mux(self._stream.encode(None))
+                self._out.mux(self.stream.encode(None))
             except _DAMAGED:
                 self._lost += 1
         if self._lost:

@@ -24,9 +24,18 @@ class Codec:
     pixels: str = "yuv420p"
     odd_pixels: str = "yuv420p"
     hdr_pixels: str | None = None  # None without HDR
+    alpha_pixels: str | None = None  # None without transparency
+    alpha_options: dict[str, str] = field(default_factory=dict)
+
+    def holds(self, info: VideoInfo) -> bool:
+        """Whether it can encode HDR, or transparency, if a video has it."""
+        hdr = self.hdr_pixels is not None or not info.is_hdr
+        return hdr and (self.alpha_pixels is not None or not info.has_alpha)
 
     def pixels_for(self, info: VideoInfo) -> str:
         """Return FFmpeg's pixel format for a video."""
+        if info.has_alpha and self.alpha_pixels is not None:
+            return self.alpha_pixels
         odd = info.width % 2 or info.height % 2
         if not info.is_hdr or self.hdr_pixels is None:
             return self.odd_pixels if odd else self.pixels
@@ -38,6 +47,8 @@ class Codec:
         options = self.options | self.speeds.get(settings.codec_speed, {})
         if info.width * info.height > LARGE:
             options |= self.large
+        if info.has_alpha:
+            options |= self.alpha_options
         if self.crf is not None:
             options["crf"] = str(self.crf if settings.crf is None else settings.crf)
         if self.encoder == "libx264" and _has_avx512():
@@ -78,7 +89,13 @@ CODECS = {
         hdr_pixels="yuv420p10le",
     ),
     "vp9": Codec(  # PyAV's libvpx knows 8 bits only
-        "libvpx-vp9", 24, _presets("1", "3", "6", "cpu-used"), _VP9, {"lag-in-frames": "8"}
+        "libvpx-vp9",
+        24,
+        _presets("1", "3", "6", "cpu-used"),
+        _VP9,
+        {"lag-in-frames": "8"},
+        alpha_pixels="yuva420p",
+        alpha_options={"auto-alt-ref": "0"},  # else it refuses
     ),
     "av1": Codec(
         "libsvtav1",
@@ -93,12 +110,22 @@ CODECS = {
         pixels="yuv422p10le",
         odd_pixels="yuv422p10le",
         hdr_pixels="yuv422p10le",
+        alpha_pixels="yuva444p10le",
+        alpha_options={"profile": "4"},
     ),
-    "ffv1": Codec("ffv1", None, {}, {"level": "3"}, odd_pixels="yuv444p", hdr_pixels="yuv420p10le"),
+    "ffv1": Codec(
+        "ffv1",
+        options={"level": "3"},
+        odd_pixels="yuv444p",
+        hdr_pixels="yuv420p10le",
+        alpha_pixels="yuva420p",
+    ),
     "gif": Codec("gif", pixels="pal8", odd_pixels="pal8"),
-    "webp": Codec("libwebp_anim", None, {}, {"quality": "85"}),
+    "webp": Codec("libwebp_anim", options={"quality": "85"}, alpha_pixels="yuva420p"),
     "raw": Codec("rawvideo", odd_pixels="yuv444p"),
-    "lossless": Codec("ffv1", options={"level": "3"}, pixels="bgr0", odd_pixels="bgr0"),
+    "lossless": Codec(
+        "ffv1", options={"level": "3"}, pixels="bgr0", odd_pixels="bgr0", alpha_pixels="bgra"
+    ),
 }
 # fmt: on
 
@@ -113,6 +140,15 @@ class Container:
     audio: str | None = None  # encoder for other audio; None for a container without audio
     clock: Fraction | None = None  # fixed time base
     options: dict[str, str] = field(default_factory=dict)
+    subtitles: frozenset[str] | None = frozenset()  # that it holds; None: all it takes
+    chapters: bool = False
+    alpha: bool = False  # whether it holds the transparency that a codec does
+    cover: str | None = None  # how it holds one: as a "track" or an "attachment"
+
+    @property
+    def is_constant_rate(self) -> bool:
+        """Whether frames have no timestamps."""
+        return self.muxer == "yuv4mpegpipe"
 
     @property
     def joins(self) -> bool:
@@ -124,50 +160,69 @@ _BITEXACT = {"fflags": "+bitexact"}  # otherwise Matroska's IDs are random
 _FASTSTART = {"movflags": "+faststart"}
 # Stricter than the muxer: players do not support Vorbis and PCM in MP4.
 _MP4_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"))
-_MOV_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"))
+_PCM = (f"pcm_{kind}{order}" for kind in ("s16", "s24", "s32", "f32") for order in ("le", "be"))
+_MOV_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "alac", *_PCM))
+_TIMED_TEXT = frozenset(("mov_text",))
 
 # fmt: off
 CONTAINERS = {
-    ".mp4": Container("mp4", ("h264", "hevc", "av1", "vp9"), _MP4_SOUND, "aac", None, _FASTSTART),
-    ".m4v": Container("mp4", ("h264", "hevc"), _MP4_SOUND, "aac", None, _FASTSTART),
-    ".mov": Container("mov", ("h264", "hevc", "prores"), _MOV_SOUND, "aac", None, _FASTSTART),
+    ".mp4": Container(
+        "mp4", ("h264", "hevc", "av1", "vp9"), _MP4_SOUND, "aac",
+        options=_FASTSTART, subtitles=_TIMED_TEXT, chapters=True, cover="track",
+    ),
+    ".m4v": Container(
+        "mp4", ("h264", "hevc"), _MP4_SOUND, "aac",
+        options=_FASTSTART, subtitles=_TIMED_TEXT, chapters=True, cover="track",
+    ),
+    ".mov": Container(
+        "mov", ("h264", "hevc", "prores"), _MOV_SOUND, "aac",
+        options=_FASTSTART, subtitles=_TIMED_TEXT, chapters=True, alpha=True,
+    ),
     ".mkv": Container(
-        "matroska",
-        ("h264", "hevc", "vp9", "av1", "prores", "ffv1"),
-        None,
-        "libopus",
-        options=_BITEXACT,
+        "matroska", ("h264", "hevc", "vp9", "av1", "prores", "ffv1"), None, "libopus",
+        options=_BITEXACT, subtitles=None, chapters=True, alpha=True, cover="attachment",
     ),
     ".webm": Container(
-        "webm", ("vp9", "av1"), frozenset(("opus", "vorbis")), "libopus", options=_BITEXACT
+        "webm", ("vp9", "av1"), frozenset(("opus", "vorbis")), "libopus",
+        options=_BITEXACT, subtitles=frozenset(("webvtt",)), chapters=True, alpha=True,
     ),
     ".gif": Container("gif", ("gif",), clock=_CENTISECOND, options={"loop": "0"}),
-    ".webp": Container("webp", ("webp",), clock=_MILLISECOND, options={"loop": "0"}),
+    ".webp": Container("webp", ("webp",), clock=_MILLISECOND, options={"loop": "0"}, alpha=True),
     ".y4m": Container("yuv4mpegpipe", ("raw",)),
     ".nut": Container("nut", ("raw",), None, "pcm_s16le"),
 }
 # fmt: on
 
 # Intermediate storage of the frames of a file that is encoded as a whole.
-LOSSLESS = Container("matroska", ("lossless",))
+LOSSLESS = Container("matroska", ("lossless",), alpha=True)
 
 
 def codec_for(
-    container: Container, name: str, settings: WriteSettings, *, is_hdr: bool = False
+    container: Container, name: str, settings: WriteSettings, info: VideoInfo | None = None
 ) -> Codec:
-    """Return the codec that the settings choose for a container.
+    """Return the codec that the settings choose for a container, and a video if it is known.
 
     Raises:
-        OutputError: the container cannot hold it, or not in HDR; or it has no ``crf``.
+        OutputError: the container cannot hold it, or not in HDR, or not with transparency; or it
+            has no ``crf``.
     """
-    able = [name for name in container.codecs if not is_hdr or CODECS[name].hdr_pixels is not None]
+    able = [name for name in container.codecs if info is None or CODECS[name].holds(info)]
+    if info is not None and info.has_alpha and not container.alpha:
+        able = []
+    lost, leave_out = ("transparency", "`keep_alpha`")
+    holders = ".webm, .mov, .mkv, .webp or pictures (.png, .webp)"
+    if info is not None and info.is_hdr:
+        lost, leave_out = ("HDR", "`keep_hdr`")
+        holders = ".mp4, .mov, .mkv or .webm"
     if not able:
-        raise OutputError(f"{name} holds no HDR: write .mp4, .mov, .mkv or .webm, or no `keep_hdr`")
+        raise OutputError(f"{name} holds no {lost}: write {holders}, or leave out {leave_out}")
     chosen = settings.codec or able[0]
     if chosen not in container.codecs:
         raise OutputError(f"{name} cannot hold {chosen}: use {' or '.join(container.codecs)}")
     if chosen not in able:
-        raise OutputError(f"{chosen} holds no HDR: use {' or '.join(able)}, or no `keep_hdr`")
+        raise OutputError(
+            f"{chosen} holds no {lost}: use {' or '.join(able)}, or leave out {leave_out}"
+        )
     codec = CODECS[chosen]
     if settings.crf is not None and codec.crf is None:
         raise OutputError(f"{chosen} has no `crf`: leave it out")

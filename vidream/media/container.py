@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any, cast
 import av
 
 from vidream.core.closeable import Closeable
-from vidream.core.errors import InputError, SettingsError, describe_error
-from vidream.core.settings import parse_time
+from vidream.core.errors import InputError, describe_error
 from vidream.media.cameras import DeviceInput, device_input
+from vidream.media.checks import check_source
 from vidream.media.info import MAX_PIXELS, MAX_SIDE
 from vidream.media.places import (
     CameraDevice,
@@ -21,10 +20,9 @@ from vidream.media.places import (
     Place,
     Source,
     VideoFile,
-    check_source,
     parse_source,
 )
-from vidream.media.timeouts import TimedWorker, decoding_threads
+from vidream.media.timeouts import TimedWorker
 
 _log = logging.getLogger(__name__)
 
@@ -109,66 +107,6 @@ def _without_index(source: Source) -> InputError | None:
         f"{source.name} has no index: its recording was not finished, or it was not copied whole; "
         "copy it again, or rebuild the index with a tool such as untrunc"
     )
-
-
-def choose_video(file: OpenInput) -> av.VideoStream:
-    """Return the film: no cover or thumbnail, the default track, and of several the largest."""
-    name, attached = file.source.name, av.stream.Disposition.attached_pic
-    streams = file.container.streams.video
-    videos = [s for s in streams if not s.disposition & attached and s.codec_context]
-    if not videos:
-        raise InputError(f"{name} holds no video, only sound or nothing: give a video")
-    longest = max(map(_length, videos))
-    films = [s for s in videos if not _is_picture(s, longest)] or videos
-    largest = max(map(_area, films))
-    # Depth maps and enhancement layers are of a quarter of the film's size, or less.
-    films = [s for s in films if _area(s) == largest or 4 * _area(s) > largest]
-    stream = max(films, key=lambda s: (s.disposition & av.stream.Disposition.default, _area(s)))
-    stream.thread_type = "AUTO"
-    check_size(name, stream.width, stream.height)
-    stream.codec_context.thread_count = decoding_threads(stream.width, stream.height)
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-    return stream
-
-
-def _length(stream: av.VideoStream) -> float:
-    """Return the length in seconds; 0 if unknown. Matroska has it in a tag, if anywhere."""
-    with suppress(SettingsError):
-        return parse_time(stream.metadata.get("DURATION", ""))
-    return float((stream.duration or 0) * (stream.time_base or 0))
-
-
-def _is_picture(stream: av.VideoStream, longest: float) -> bool:
-    """Whether a stream is a cover, which not all programs mark, or much shorter than the film."""
-    return stream.frames == 1 or 0 < _length(stream) < longest / 2
-
-
-def _area(stream: av.VideoStream) -> int:
-    return stream.width * stream.height
-
-
-def tags_of(container: av.container.InputContainer) -> dict[str, str]:
-    """Return the tags of a file by names in lower case: Matroska writes them in capitals."""
-    streams = container.streams.video if container.format.name == "ogg" else ()  # has them there
-    found = [*(stream.metadata for stream in streams), container.metadata]
-    return {name.lower(): value for tags in found for name, value in tags.items()}
-
-
-def choose_audio(file: OpenInput) -> list[Any]:
-    """Return the audio streams whose codec is known."""
-    return [s for s in file.container.streams.audio if s.codec_context]
-
-
-def log_unused_tracks(file: OpenInput, used: list[Any]) -> None:
-    """Log which streams of a file are not read."""
-    kinds = {"video": "further video", "audio": "unknown sound"}
-    attached = av.stream.Disposition.attached_pic
-    left = [s for s in file.container.streams if s not in used and not s.disposition & attached]
-    for kind in ("video", "audio", "subtitle", "data"):
-        count = sum(s.type == kind for s in left)
-        if count:
-            what = kinds.get(kind, kind)
-            _log.info("%d %s track%s left out", count, what, "s" if count > 1 else "")
 
 
 def check_size(name: str, width: int, height: int) -> None:

@@ -3,17 +3,17 @@
 import logging
 import struct
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 
-from vidream.core.frames import HdrPicture, Picture
+from vidream.core.frames import Alpha, HdrPicture, Picture
 from vidream.media.geometry import Orientation, aspect_ratio, orientation, size_within
 from vidream.media.graphs import filter_graph, input_of
 from vidream.media.hdr import HLG, PQ, PqCurve, ToneMapper
 from vidream.media.info import Colour
+from vidream.media.pictures import on_black
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
 
 
 class Converter:
-    """Converts decoded frames to upright RGB images, on black.
+    """Converts decoded frames to upright RGB images: on black, or with their opacity beside them.
 
     HDR is tone-mapped to BT.709, unless ``keep_hdr``: then images have 16 bits. Frames of another
     aspect ratio than the first are padded.
@@ -62,6 +62,7 @@ class Converter:
         first: av.VideoFrame,
         *,
         keep_hdr: bool = False,
+        keep_alpha: bool = False,
     ) -> None:
         self._size = size
         self._aspect = aspect
@@ -77,12 +78,13 @@ class Converter:
             self.colour = _SDR
         elif keep_hdr and not self.is_hdr:
             _log.info("this is no HDR: keep_hdr changes nothing")
+        self.has_alpha = keep_alpha and not self.is_hdr and _has_alpha(first)
         in_pq = self.is_hdr and self.colour.transfer == PQ
         self._curve = PqCurve(self.peak) if in_pq else None
         self._tones: dict[int, ToneMapper] = {}
 
-    def __call__(self, frame: av.VideoFrame) -> Picture | HdrPicture:
-        """Return the ``[H, W, 3]`` image of a frame."""
+    def __call__(self, frame: av.VideoFrame) -> tuple[Picture | HdrPicture, Alpha | None]:
+        """Return the ``[H, W, 3]`` image of a frame, and its opacity if that is kept."""
         stored = (frame.width, frame.height, frame.format.name)
         kind = (*stored, _orientation(frame), colour_of(frame))
         if kind != self._kind:
@@ -101,10 +103,15 @@ class Converter:
         self._graph.vpush(frame)
         picture: Any = self._graph.vpull().to_ndarray()
         if tones is not None:
-            return tones(picture)
-        if self._curve is not None:
-            return self._curve.from_pq(picture)
-        return _on_black(picture) if picture.shape[2] == 4 else cast(Picture | HdrPicture, picture)
+            picture = tones(picture)
+        elif self._curve is not None:
+            picture = self._curve.from_pq(picture)
+        elif picture.shape[2] == 4:
+            if self.has_alpha:
+                return np.ascontiguousarray(picture[:, :, :3]), picture[:, :, 3].copy()
+            picture = on_black(picture)
+        opaque = np.full(picture.shape[:2], 255, np.uint8) if self.has_alpha else None
+        return picture, opaque
 
     def _tone_mapper(self, transfer: int) -> ToneMapper:
         if transfer not in self._tones:
@@ -119,7 +126,7 @@ class Converter:
             colour = colour_of(frame)
             matrix = colour.matrix_for(frame.width, frame.height)
             scale += f":in_color_matrix={matrix}:in_range={'pc' if colour.range == 2 else 'tv'}"
-        pixels = "rgba" if any(c.is_alpha for c in frame.format.components) else "rgb24"
+        pixels = "rgba" if _has_alpha(frame) else "rgb24"
         pixels = "rgb48le" if self.is_hdr or _is_hdr(frame) else pixels
         steps = [*_orientation(frame).filters, ("scale", scale), ("format", pixels)]
         if (width, height) != self._size:
@@ -140,9 +147,8 @@ def _is_hdr(frame: av.VideoFrame) -> bool:
     return int(frame.color_trc) in (PQ, HLG)
 
 
-def _on_black(picture: npt.NDArray[np.uint8]) -> Picture:
-    share = picture[:, :, 3:].astype(np.uint16)
-    return ((picture[:, :, :3] * share + 127) // 255).astype(np.uint8)
+def _has_alpha(frame: av.VideoFrame) -> bool:
+    return any(component.is_alpha for component in frame.format.components)
 
 
 def _peak(frame: av.VideoFrame) -> float | None:

@@ -31,7 +31,7 @@ class Demuxer:
         kind = file.container.format.name
         self.is_broadcast = kind in _BROADCAST
         self._clock = DiscontinuityFixer(forward=self.is_broadcast) if kind != _INDEXED else None
-        self._reached = Fraction(0)
+        self.reached = Fraction(0)
         self.start = (file.container.start_time or 0) * MICROSECOND
         self._packets = self._demux()
 
@@ -80,7 +80,7 @@ class Demuxer:
     def _log_break(self, error: Exception) -> None:
         _log.info(
             "%s cannot be read beyond %.1f s (%s): what is before that is taken",
-            self._file.source.name, float(self._reached), describe_error(error),
+            self._file.source.name, float(self.reached), describe_error(error),
         )  # fmt: skip
 
     def _place(self, packet: Any) -> None:
@@ -98,7 +98,7 @@ class Demuxer:
                 packet.pts = None if packet.pts is None else clamp_ticks(packet.pts + ticks)
                 packet.dts = None if packet.dts is None else clamp_ticks(packet.dts + ticks)
         shown = packet.dts if packet.pts is None else packet.pts
-        self._reached = max(self._reached, (shown + duration) * base - self.start)
+        self.reached = max(self.reached, (shown + duration) * base - self.start)
 
     def log_faults(self) -> None:
         """Log errors of the clock and the length."""
@@ -106,10 +106,10 @@ class Demuxer:
             _log.info("%s of the clock joined", count(self._clock.jumps, "jump"))
             return  # what the container said of its length means nothing then
         promised = (self._file.container.duration or 0) * MICROSECOND
-        if promised - self._reached > max(1, _SHORT * promised):
+        if promised - self.reached > max(1, _SHORT * promised):
             _log.info(
                 "%s says it is %.1f s long, and ends after %.1f s: what there is is taken",
-                self._file.source.name, float(promised), float(self._reached),
+                self._file.source.name, float(promised), float(self.reached),
             )  # fmt: skip
 
 

@@ -14,12 +14,12 @@ from vidream.core.errors import OutputError
 from vidream.core.frames import Frame
 from vidream.core.settings import WriteSettings
 from vidream.media.atomic import AtomicFile, cannot_write
-from vidream.media.audio_source import AudioPacket, AudioSource, before
-from vidream.media.audio_track import AudioTrack, open_audio_track
 from vidream.media.codecs import codec_for
+from vidream.media.extras import add_chapters, add_cover, open_tracks
 from vidream.media.info import VideoInfo
-from vidream.media.metadata import embed_comment
+from vidream.media.metadata import embed_comment, held_tags, set_last_delay
 from vidream.media.places import PipeTarget, Place, Target, VideoTarget, parse_target
+from vidream.media.tracks import TrackPacket, TrackSource, before
 from vidream.media.video_track import VideoTrack
 
 _log = logging.getLogger(__name__)
@@ -29,9 +29,9 @@ def open_encoder(
     target: Target | Place,
     info: VideoInfo,
     settings: WriteSettings | None = None,
-    audio: AudioSource | None = None,
+    tracks: TrackSource | None = None,
 ) -> "VideoEncoder":
-    """Open a video or an animation for writing; the source of its audio must stay open.
+    """Open a video or an animation for writing; the source of its tracks must stay open.
 
     Raises:
         OutputError: it cannot be written there, or not in that format.
@@ -41,14 +41,14 @@ def open_encoder(
     if not isinstance(target, (VideoTarget, PipeTarget)):
         raise OutputError(f"{target.name} is no video")
     log_odd_size(target, info, settings)
-    return VideoEncoder(target, info, settings, audio)
+    return VideoEncoder(target, info, settings, tracks)
 
 
 class VideoEncoder(Closeable):
     """One video file or pipe. A context manager: leaving it unfinished removes the file.
 
     Args:
-        audio: interleaved with the frames, copied or re-encoded.
+        tracks: sound, copied or re-encoded, and subtitles: interleaved with the frames.
         draft: the file until it is complete; by default a hidden one next to the target.
     """
 
@@ -57,13 +57,13 @@ class VideoEncoder(Closeable):
         target: VideoTarget | PipeTarget,
         info: VideoInfo,
         settings: WriteSettings,
-        audio: AudioSource | None = None,
+        tracks: TrackSource | None = None,
         draft: AtomicFile | None = None,
     ) -> None:
         self._name, container = target.name, target.container
         self._muxer, self._comment = container.muxer, info.metadata.get("comment")
         self._draft: AtomicFile | None = None
-        self._audio, self._end = audio or AudioSource(), Fraction(0)
+        self._source, self._end = tracks or TrackSource(), Fraction(0)
         self._finished = False
         file: Any
         if isinstance(target, PipeTarget):
@@ -72,19 +72,16 @@ class VideoEncoder(Closeable):
             self._draft = draft or AtomicFile(target.path, overwrite=settings.overwrite)
             file = f"file:{self._draft.path}"
         try:
-            codec = codec_for(container, self._name, settings, is_hdr=info.is_hdr)
+            codec = codec_for(container, self._name, settings, info)
             with output_errors(self._name):
                 self._out = av.open(file, "w", format=self._muxer, options=container.options)
-                self._out.metadata.update(info.metadata)
+                self._out.metadata.update(held_tags(info.metadata, self._muxer))
                 self._video = VideoTrack(self._out, container, codec, info, settings)
-                streams = self._audio.streams
-                if streams and container.audio is None:
-                    _log.info("%s holds no sound: it is left out", self._name)
-                    streams = ()
-                self._tracks: list[AudioTrack | None] = [
-                    open_audio_track(self._out, container, number, template)
-                    for number, template in enumerate(streams)
-                ]
+                self._tracks, lost = open_tracks(self._out, container, self._source.streams)
+                lost += add_chapters(self._out, container, info.chapters)
+                lost += add_cover(self._out, container, info.cover)
+                if lost:
+                    _log.info("%s holds no %s: left out", self._name, ", ".join(lost))
         except BaseException:
             self.discard()
             raise
@@ -106,26 +103,27 @@ class VideoEncoder(Closeable):
                 self._draft.discard()
 
     def write(self, frame: Frame) -> None:
-        """Encode a frame, after the audio before it."""
-        self._write_audio(self._audio.until(frame.time))
+        """Encode a frame, after the packets before it."""
+        self._write_tracks(self._source.until(frame.time))
         with output_errors(self._name):
-            self._out.mux(self._video.encode(frame))
+            for packet in self._video.encode(frame):
+                self._out.mux(packet)
         self._end = frame.time + frame.duration * frame.time_base
 
     def write_encoded(self, packet: "av.Packet[Any]") -> None:
-        """Write a frame encoded with the same settings, after the audio before it.
+        """Write a frame encoded with the same settings, after the packets before it.
 
         Args:
             packet: timed in ``packet.time_base``; H.264 and HEVC with start codes.
         """
         shown, base = Fraction(packet.pts or 0), packet.time_base or Fraction(0)
-        self._write_audio(self._audio.until(shown * base))
+        self._write_tracks(self._source.until(shown * base))
         self._end = max(self._end, (shown + (packet.duration or 0)) * base)
         packet.stream = self._video.stream
         with output_errors(self._name):
             self._out.mux(packet)
 
-    def _write_audio(self, packets: Iterable[AudioPacket]) -> None:
+    def _write_tracks(self, packets: Iterable[TrackPacket]) -> None:
         for packet in packets if self._tracks else ():
             track = self._tracks[packet.track]
             if track is not None:
@@ -133,9 +131,9 @@ class VideoEncoder(Closeable):
                     track.write(packet.packet)
 
     def finish(self, *, cut_audio: bool = False) -> None:
-        """Complete the file; with ``cut_audio`` the audio ends with the last frame."""
-        end = self._end if cut_audio or self._audio.ends_with_video else None
-        self._write_audio(before(self._audio.until(None), len(self._tracks), end))
+        """Complete the file; with ``cut_audio`` the sound ends with the last frame."""
+        end = self._end if cut_audio or self._source.ends_with_video else None
+        self._write_tracks(before(self._source.until(None), self._source.streams, end))
         with output_errors(self._name):
             for packet in self._video.flush():
                 self._out.mux(packet)
@@ -143,8 +141,11 @@ class VideoEncoder(Closeable):
                 if track is not None:
                     track.flush()
             self._out.close()
-            if self._draft is not None and self._comment:
-                embed_comment(self._draft.path, self._muxer, self._comment)
+            if self._draft is not None:
+                if self._muxer == "webp" and self._video.length:
+                    set_last_delay(self._draft.path, self._video.length)
+                if self._comment:
+                    embed_comment(self._draft.path, self._muxer, self._comment)
         self._finished = True
         if self._draft is not None:
             self._draft.commit()
@@ -156,7 +157,7 @@ def log_odd_size(
     """Log that an odd size needs 4:4:4 chroma, which some players cannot show."""
     if not (info.width % 2 or info.height % 2):
         return
-    codec = codec_for(target.container, target.name, settings, is_hdr=info.is_hdr)
+    codec = codec_for(target.container, target.name, settings, info)
     if codec.encoder != "rawvideo" and "444" in codec.pixels_for(info):
         _log.info(
             "%d×%d is odd: kept with full chroma (4:4:4), which some players cannot show; "

@@ -27,20 +27,43 @@ class Colour:
         return tagged.get(self.matrix, "bt709" if width >= 1280 or height > 576 else "bt601")
 
 
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter; times in seconds, on the clock of the frames."""
+
+    start: Fraction
+    end: Fraction
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A cover picture, as it is stored in a file."""
+
+    data: bytes = field(repr=False)
+    codec: str = "mjpeg"  # FFmpeg's name
+    width: int = 0
+    height: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
     """Properties of a clip that an encoder needs; None if unknown."""
 
     width: int  # of the frames as read (upright, scaled)
     height: int
-    rate: Fraction | None = None  # frames per second
+    rate: Fraction | None = None  # mean, in frames per second
+    constant_rate: Fraction | None = None  # at which a file without timestamps shows it
     time_base: Fraction = Fraction(1, 25)  # seconds per unit of the frames' timestamps
     frames: int | None = None
     colour: Colour = Colour()
     is_hdr: bool = False  # whether frames have 16 bits
+    has_alpha: bool = False  # whether frames have opacity
     peak: float | None = None  # cd/m²; PQ frames are in PqCurve
     sample_aspect_ratio: Fraction = Fraction(1)
     metadata: dict[str, str] = field(default_factory=dict)
+    chapters: tuple[Chapter, ...] = ()
+    cover: Cover | None = None
 
 
 def fit(width: int, height: int, settings: ReadSettings) -> tuple[int, int]:

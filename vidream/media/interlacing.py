@@ -7,9 +7,9 @@ from typing import Any
 
 import av
 
-from vidream.media.audio_source import AudioPacket
 from vidream.media.decoder import Decoded
 from vidream.media.graphs import filter_graph, input_of, pull
+from vidream.media.tracks import TrackPacket
 
 _log = logging.getLogger(__name__)
 
@@ -19,8 +19,8 @@ _ORDERS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}  # by AVFieldOrder
 
 
 def deinterlace(
-    items: Iterable[Decoded | AudioPacket], stream: av.VideoStream
-) -> Iterator[Decoded | AudioPacket]:
+    items: Iterable[Decoded | TrackPacket], stream: av.VideoStream
+) -> Iterator[Decoded | TrackPacket]:
     """Deinterlace the frames that are marked as interlaced, or all if the file says so.
 
     Each stays one frame at its time (bwdif). Other frames pass bit for bit.
@@ -29,7 +29,7 @@ def deinterlace(
     order = None if context.name in _MARKING else _ORDERS.get(int(context.field_order or 0))
     filtered: _Deinterlacer | None = None
     for item in items:
-        if isinstance(item, AudioPacket):
+        if isinstance(item, TrackPacket):
             yield item
             continue
         if filtered is not None and _kind(item.frame) != filtered.kind:

@@ -1,16 +1,56 @@
-"""Comments in a file's metadata: written where FFmpeg's muxers write none, and read from all."""
+"""Metadata of files: what FFmpeg's muxers cannot write, and comments, which are read from all."""
 
 import os
 import shutil
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 from vidream.core.errors import InputError
-from vidream.media.container import open_container, tags_of
-from vidream.media.places import Place, Source, StillFile, parse_source
+from vidream.media.container import open_container
+from vidream.media.places import AnimationFile, Place, Source, StillFile, parse_source
 from vidream.media.stills import exif_of, read_still_comment
+from vidream.media.streams import tags_of
 
 _LOOP = b"\x21\xff\x0bNETSCAPE2.0"  # the extension by which a GIF runs for ever
 _EXIF = 0x08  # the flag of a WebP that holds some
+_DELAY = 12  # bytes before the delay of a picture of WebP
+_NUT_MOST = 1023  # bytes of a tag of NUT that FFmpeg reads
+
+
+def held_tags(tags: Mapping[str, str], muxer: str) -> dict[str, str]:
+    """Return the tags that a container can hold: in NUT they are short."""
+    short = muxer == "nut"
+    return {k: v for k, v in tags.items() if not short or len(v.encode()) <= _NUT_MOST}
+
+
+def set_last_delay(path: Path, length: Fraction) -> None:
+    """Let the last picture of an animated WebP end at a length in seconds: FFmpeg guesses it."""
+    with path.open("r+b") as file:
+        frames = [(at, size) for kind, at, size in _chunks(file) if kind == b"ANMF"]
+        if not frames:
+            return
+        shown = 0
+        for at, _ in frames[:-1]:
+            file.seek(at + _DELAY)
+            shown += int.from_bytes(file.read(3), "little")
+        last = min(max(0, round(length * 1000) - shown), 2**24 - 1)
+        file.seek(frames[-1][0] + _DELAY)
+        file.write(last.to_bytes(3, "little"))
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the chunks of a WebP: name, offset and size of what is in them."""
+    at = 12
+    while True:
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        size = int.from_bytes(head[4:], "little")
+        yield head[:4], at + 8, size
+        at += 8 + size + size % 2
 
 
 def embed_comment(path: Path, muxer: str, comment: str) -> None:
@@ -60,7 +100,7 @@ def read_comment(place: Source | Place) -> str | None:
     source = parse_source(place)
     if source.is_pipe:
         raise InputError("a pipe has no comment: give a file")
-    if isinstance(source, StillFile) or source.name.lower().endswith(".gif"):
+    if isinstance(source, (StillFile, AnimationFile)):
         return read_still_comment(source)
     with open_container(source) as file:
         return tags_of(file.container).get("comment")

@@ -1,23 +1,24 @@
 """Sources and targets, parsed once into tagged types. Imports nothing heavy."""
 
-import contextlib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-from vidream.core.errors import InputError, OutputError
+from vidream.core.errors import InputError, OutputError, describe_error
 from vidream.core.settings import WriteSettings
 from vidream.media.atomic import already_exists
 from vidream.media.cameras import device_input
-from vidream.media.codecs import CONTAINERS, Container, codec_for
+from vidream.media.codecs import CONTAINERS, Container
+from vidream.media.kinds import FileKind, is_picture_name, kind_of
+from vidream.media.numbering import by_number, is_pattern, names_of, with_number
 
 Place = str | os.PathLike[str] | BinaryIO  # "-" is standard input or output
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-
-_NUMBER = re.compile(r"%0?(\d*)d")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # that are written
 _NOISE = re.compile(r"noise:(\d{1,6})[x×](\d{1,6})")
 
 
@@ -38,6 +39,11 @@ class Source:
         """Its name, for messages."""
         raise NotImplementedError
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class FileSource(Source):
@@ -50,21 +56,55 @@ class FileSource(Source):
         """Its path."""
         return str(self.path)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self.path,)
+
 
 class VideoFile(FileSource):
     """A video, audio, or a file of unknown kind."""
 
 
+class AnimationFile(FileSource):
+    """A GIF, APNG or WebP of several pictures."""
+
+
 class StillFile(FileSource):
-    """A picture."""
+    """A picture; of an animation the first one."""
 
     is_picture = True
+
+
+class PictureFiles(FileSource):
+    """Pictures that are the frames of a clip: ``frames/%05d.png``, ``frames/*.png``, ``frames``."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The pictures, in the order of the numbers in their names."""
+        folder, name = (
+            (self.path, "*") if self.path.is_dir() else (self.path.parent, self.path.name)
+        )
+        if is_pattern(name):
+            named = names_of(name)
+            found = [path for path in _in(folder) if named.fullmatch(path.name)]
+        else:
+            found = [path for path in _in(folder) if fnmatch(path.name, name)]
+        pictures = (path for path in found if kind_of(path) is FileKind.PICTURE)
+        return tuple(sorted(pictures, key=lambda path: by_number(path.name)))
 
 
 class Fifo(FileSource):
     """A named pipe."""
 
     is_live = True
+
+
+def _in(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder, except hidden ones."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_file() and not path.name.startswith("."):
+            yield path
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +191,13 @@ class SequenceTarget(FileTarget):
 
     def numbered(self, number: int) -> str:
         """Return the file name of a picture, numbered from 1."""
-        return self.path.name % number
+        return with_number(self.path.name, number)
 
     def existing(self, *, overwrite: bool) -> list[Path]:
         """Return the pictures of the pattern that exist: an error unless ``overwrite``."""
         if not self.path.parent.is_dir():
             return []
-        before, digits, after = _NUMBER.split(self.path.name, maxsplit=1)
-        count = f"{{{digits},}}" if digits else "+"
-        named = re.compile(re.escape(before) + rf"\d{count}" + re.escape(after))
+        named = names_of(self.path.name)
         found = sorted(path for path in self.path.parent.iterdir() if named.fullmatch(path.name))
         if found and not overwrite:
             raise already_exists(self.path)
@@ -196,19 +234,31 @@ def parse_source(place: Place | Source) -> Source:
     if text == "-":
         return PipeIn()
     if text.startswith("noise:"):
-        if match := _NOISE.fullmatch(text):
-            return Noise(int(match[1]), int(match[2]))
-        raise InputError(f"{text} has no size: write noise:WIDTHxHEIGHT, as in noise:640x360")
+        return _parse_noise(text)
     return CameraDevice(text) if device_input(text) is not None else _parse_file(text)
+
+
+def _parse_noise(text: str) -> Noise:
+    if match := _NOISE.fullmatch(text):
+        return Noise(int(match[1]), int(match[2]))
+    raise InputError(f"{text} has no size: write noise:WIDTHxHEIGHT, as in noise:640x360")
 
 
 def _parse_file(text: str) -> FileSource:
     path = Path(text)
-    if "://" in text and not path.exists():
-        raise InputError(f"{text} is an address: download it first, and give the file")
-    if path.suffix.lower() in PICTURES and not _NUMBER.search(path.name):
-        return StillFile(path)
-    return Fifo(path) if path.is_fifo() else VideoFile(path)
+    try:
+        if path.is_fifo():
+            return Fifo(path)
+        if not path.is_file():
+            if "://" in text and not path.exists():
+                raise InputError(f"{text} is an address: download it first, and give the file")
+            several = is_pattern(path.name) or any(c in path.name for c in "*?[")
+            if path.is_dir() or path.name == "*" or (several and is_picture_name(path)):
+                return PictureFiles(path)
+        made = {FileKind.PICTURE: StillFile, FileKind.ANIMATION: AnimationFile}
+        return made.get(kind_of(path), VideoFile)(path)
+    except OSError:  # it is not to be read: an error follows
+        return StillFile(path) if is_picture_name(path) else VideoFile(path)
 
 
 def parse_target(
@@ -225,11 +275,9 @@ def parse_target(
         stream = None if isinstance(place, (str, os.PathLike)) else place
         return PipeTarget(stream, CONTAINERS[f".{(settings or WriteSettings()).format}"])
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if _is_folder(path):
         raise OutputError(f"{path} is a folder: give the name of a file")
-    if _NUMBER.search(path.name):
-        if suffix not in PICTURES:
-            raise OutputError(f"unknown suffix {path.name}: pictures are {' '.join(PICTURES)}")
+    if suffix in PICTURES and is_pattern(path.name):
         return SequenceTarget(path)
     if suffix in PICTURES and not moving:
         return StillTarget(path)
@@ -245,47 +293,45 @@ def parse_target(
     )
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # its name is too long
+        raise OutputError(f"{path} cannot be written: {describe_error(error)}") from error
+
+
+def parse_places(
+    source: Place | Source,
+    target: Place | Target,
+    settings: WriteSettings | None = None,
+    *,
+    animated: bool = False,
+) -> tuple[Source, Target]:
+    """Return a source and its target.
+
+    An animation is a picture, its first one, where the target is a picture, or where a still is to
+    be ``animated``.
+    """
+    read = parse_source(source)
+    if isinstance(read, AnimationFile) and (animated or _is_single_picture(target)):
+        read = StillFile(read.path)
+    return read, parse_target(target, settings, moving=animated or not read.is_picture)
+
+
+def _is_single_picture(target: Place | Target) -> bool:
+    if not isinstance(target, (str, os.PathLike)):
+        return isinstance(target, StillTarget)
+    path = Path(target)
+    suffix = path.suffix.lower()
+    return suffix in PICTURES and suffix not in CONTAINERS and not is_pattern(path.name)
+
+
 def is_picture(place: Place | Source) -> bool:
     """Whether a place is a single picture."""
     return parse_source(place).is_picture
 
 
-def check_source(source: Source) -> None:
-    """Raise :class:`InputError` for a source that does not exist or cannot be read."""
-    if not isinstance(source, FileSource):
-        return
-    path = source.path
-    if not path.exists():
-        raise InputError(f"{path} does not exist: check the name")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: give a file")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"permission denied: {path} cannot be read")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path} is empty: record or copy it again")
-
-
-def check_target(target: Target, source: Source, settings: WriteSettings) -> None:
-    """Raise :class:`OutputError` for a target that cannot be written, or is the source."""
-    if isinstance(target, SequenceTarget) and not settings.resume:
-        target.existing(overwrite=settings.overwrite)
-    if isinstance(target, VideoTarget):
-        codec_for(target.container, target.path.name, settings)
-    if isinstance(target, (VideoTarget, StillTarget)):
-        check_output(target.path, source, overwrite=settings.overwrite)
-
-
-def check_output(path: Path, source: Source, *, overwrite: bool) -> None:
-    """Raise :class:`OutputError` for a file that cannot be written, or is the source."""
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder: give the name of a file")
-    if not path.parent.is_dir():
-        raise OutputError(f"output folder {path.parent} does not exist")
-    if isinstance(source, FileSource) and path.exists():
-        with contextlib.suppress(OSError):
-            if path.samefile(source.path):
-                raise OutputError(f"{path} is the source itself: choose another name")
-    if path.exists() and not overwrite:
-        raise already_exists(path)
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"permission denied: cannot write into {path.parent}")
+def has_picture(place: Place | Source) -> bool:
+    """Whether a place is a picture, or an animation, whose first one can be taken."""
+    source = parse_source(place)
+    return source.is_picture or isinstance(source, AnimationFile)

@@ -1,40 +1,33 @@
-"""Frames of a video, or of a part of it, and its audio."""
+"""Frames of a video, or of a part of it, and its sound and subtitles."""
 
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
-from typing import Any
 
 import av
 
 from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError
 from vidream.core.frames import Frame
-from vidream.core.settings import ReadSettings
-from vidream.media.audio_source import (
-    AudioPacket,
-    AudioSource,
-    LiveAudio,
-    Packets,
-    SequentialAudio,
-    before,
-)
-from vidream.media.container import (
-    OpenInput,
-    choose_audio,
-    choose_video,
-    log_unused_tracks,
-    open_container,
-    tags_of,
-)
+from vidream.core.settings import ReadSettings, exact_rate
+from vidream.media.container_decoder import ContainerDecoder
 from vidream.media.conversion import Converter, shape_of, upright_size
 from vidream.media.decoder import Decoded, Decoder
-from vidream.media.demuxer import MICROSECOND
 from vidream.media.frame_rate import resample_rate
 from vidream.media.geometry import pixel_aspect, square_size
-from vidream.media.info import VideoInfo, fit
-from vidream.media.interlacing import deinterlace
-from vidream.media.places import Place, Source
+from vidream.media.info import Chapter, VideoInfo, fit
+from vidream.media.kinds import is_webp
+from vidream.media.picture_decoder import AnimationDecoder, PictureFilesDecoder
+from vidream.media.places import AnimationFile, PictureFiles, Place, Source, parse_source
+from vidream.media.timeouts import TimedWorker
+from vidream.media.tracks import (
+    LiveTracks,
+    Packets,
+    SequentialTracks,
+    TrackPacket,
+    TrackSource,
+    before,
+)
 
 # fmt: off
 _KEPT = frozenset((
@@ -44,100 +37,137 @@ _KEPT = frozenset((
 # fmt: on
 
 
+# Rates of files without timestamps, for recordings whose ticks are much finer.
+_RATES = (24, 25, 30, 50, 60)
+_NEARLY = Fraction(99, 100)
+
+
 def open_reader(source: Source | Place, settings: ReadSettings | None = None) -> "Reader":
     """Open a video for reading."""
-    return Reader(open_container(source), settings or ReadSettings())
+    settings = settings or ReadSettings()
+    return Reader(_open_decoder(parse_source(source), settings), settings)
+
+
+def _open_decoder(source: Source, settings: ReadSettings, *, again: bool = False) -> Decoder:
+    if isinstance(source, PictureFiles):
+        return PictureFilesDecoder(source, _wanted_rate(settings))
+    if isinstance(source, AnimationFile) and is_webp(source.path):
+        return AnimationDecoder(source)
+    return ContainerDecoder(source, sound=settings.audio is None, again=again)
 
 
 class Reader(Closeable):
-    """Frames of a video, in display order, and its audio. A context manager; iterable once.
+    """Frames of a video, in display order, and its tracks. A context manager; iterable once.
 
     Timestamps are the source's own; those of broadcasts and cameras begin at 0, as do all with
-    ``settings.start``, by which video and audio are shifted together.
+    ``settings.start``, by which video, sound, subtitles and chapters are shifted together.
 
     Raises:
         InputError: there is no video, or nothing of it can be decoded.
     """
 
-    def __init__(self, file: OpenInput, settings: ReadSettings) -> None:
-        self._file, self._settings = file, settings
-        self._audio: LiveAudio | SequentialAudio | None = None
+    def __init__(self, decoder: Decoder, settings: ReadSettings) -> None:
+        self._decoder, self._settings = decoder, settings
+        self._tracks: LiveTracks | SequentialTracks | None = None
         self.skip = 0  # frames before the first one that is yielded
         try:
-            self._video = choose_video(file)
-            self._tracks = choose_audio(file)
-            log_unused_tracks(file, [self._video, *self._tracks])
-            self._decoder = self._decode(file)
-            items = deinterlace(self._cut(), self._video)
-            head, first = _to_first(items, file)
+            self._begin(decoder)
+            items = self._cut()
+            head, first = _to_first(items, decoder.source)
             if first is None:
-                where = " in that range" if settings.start else ""
-                raise InputError(
-                    f"no frame of {file.source.name} can be decoded{where}: is it whole?"
-                )
-            file.worker.extend_timeout()
+                raise self._nothing()
+            decoder.extend_timeout()
             self.info = self._describe(first.frame)
             self._items = chain(head, items)
         except BaseException:
             self.close()
             raise
 
+    def _begin(self, decoder: Decoder) -> None:
+        if self._settings.start is not None:
+            decoder.begin_at(decoder.start + _exact(self._settings.start))
+
+    def _nothing(self) -> InputError:
+        name, start, length = self._decoder.source.name, self._settings.start, self._decoder.length
+        if start and 0 < length <= start:
+            return InputError(
+                f"{name} is {float(length):.1f} s long: set a `start` before its end, "
+                f"not {start:g} s"
+            )
+        where = " in that range" if start else ""
+        return InputError(f"no frame of {name} can be decoded{where}: is it whole?")
+
     def interrupt(self) -> None:
         """Stop another thread from waiting for a pipe or a camera."""
-        self._file.worker.interrupt()
+        self._decoder.interrupt()
 
     def close(self) -> None:
         """Close the file."""
-        if isinstance(self._audio, SequentialAudio):
-            self._audio.close()
-        self._file.close()
+        if isinstance(self._tracks, SequentialTracks):
+            self._tracks.close()
+        self._decoder.close()
 
     @property
-    def audio(self) -> AudioSource:
-        """The audio of the frames. A live source's is queued from the first access on."""
-        if self._audio is None:
-            ends = self._settings.frames is not None
-            if self._file.source.is_live:
-                most = self._file.worker.limits.audio_between_frames
-                self._audio = LiveAudio(self._tracks, ends_with_video=ends, most=most)
+    def tracks(self) -> TrackSource:
+        """Sound and subtitles. A live source's are queued from the first access on."""
+        if self._tracks is None:
+            ends, templates = self._settings.frames is not None, self._decoder.tracks
+            if self._decoder.source.is_live:
+                most = TimedWorker.limits.audio_between_frames
+                self._tracks = LiveTracks(templates, ends_with_video=ends, most=most)
             else:
-                packets = self._read_audio()
-                self._audio = SequentialAudio(self._tracks, packets, ends_with_video=ends)
-        return self._audio
-
-    def _decode(self, file: OpenInput) -> Decoder:
-        streams: list[Any] = [file.container.streams[s.index] for s in (self._video, *self._tracks)]
-        decoder = Decoder(file, streams[0], streams[1:])
-        if self._settings.start is not None:
-            decoder.begin_at(decoder.start + _exact(self._settings.start))
-        return decoder
+                packets = self._read_tracks()
+                self._tracks = SequentialTracks(templates, packets, ends_with_video=ends)
+        return self._tracks
 
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
-        settings, aspect = self._settings, self._video.sample_aspect_ratio
-        seen = shape_of(first, aspect)
+        settings, facts = self._settings, self._decoder.facts
+        seen = shape_of(first, facts.aspect)
         size = fit(*square_size(*upright_size(first), seen), settings)
-        self._convert = Converter(size, aspect, first, keep_hdr=settings.keep_hdr)
-        rate = settings.fps and Fraction(settings.fps).limit_denominator(1001)
-        time_base = 1 / rate if rate else self._decoder.base
-        rate = rate or self._video.average_rate or self._video.guessed_rate
-        tags = tags_of(self._file.container)
+        self._convert = Converter(
+            size, facts.aspect, first, keep_hdr=settings.keep_hdr, keep_alpha=settings.keep_alpha
+        )
+        wanted = _wanted_rate(settings)
+        # Numbered pictures come at the rate that is wanted.
+        self._resampled = None if isinstance(self._decoder.source, PictureFiles) else wanted
+        rate = wanted or facts.rate
         return VideoInfo(
             width=size[0],
             height=size[1],
             rate=rate,
-            time_base=time_base,
+            constant_rate=wanted or _constant_rate(rate, facts.tick),
+            time_base=1 / wanted if wanted else self._decoder.base,
             frames=self._expect(rate),
             colour=self._convert.colour,
             is_hdr=self._convert.is_hdr,
+            has_alpha=self._convert.has_alpha,
             peak=self._convert.peak,
             # Rounding a side to an even number does not count.
             sample_aspect_ratio=pixel_aspect(size, seen),
-            metadata={key: value for key, value in tags.items() if key in _KEPT},
+            metadata={key: value for key, value in facts.tags.items() if key in _KEPT},
+            chapters=self._chapters(rate),
+            cover=facts.cover,
         )
 
+    def _chapters(self, rate: Fraction | None) -> tuple[Chapter, ...]:
+        """Return the chapters of what is read, on the clock of the frames."""
+        settings, decoder = self._settings, self._decoder
+        ends = [end for end in (self._end(decoder),) if end is not None]
+        if settings.frames and rate:
+            begin = decoder.start - decoder.offset
+            ends.append((begin if settings.start is None else 0) + settings.frames / rate)
+        begin = Fraction(0) if settings.start is not None else decoder.start - decoder.offset
+        found = []
+        for chapter in decoder.facts.chapters:
+            start = max(chapter.start - decoder.offset, min(begin, Fraction(0)))
+            end = min([chapter.end - decoder.offset, *ends])
+            if start < end:
+                found.append(Chapter(start, end, chapter.metadata))
+        return tuple(found)
+
     def _expect(self, rate: Fraction | None) -> int | None:
-        settings, frames = self._settings, self._video.frames or None
-        length = (self._file.container.duration or 0) * MICROSECOND
+        settings, frames = self._settings, self._decoder.facts.frames
+        length = self._decoder.facts.length
         cut = settings.start is not None or settings.stop is not None or settings.fps is not None
         if rate and length and (cut or frames is None):
             stop = length if settings.stop is None else min(length, _exact(settings.stop))
@@ -148,45 +178,46 @@ class Reader(Closeable):
 
     def __iter__(self) -> Iterator[Frame]:
         base, index, last = self.info.time_base, 0, None
-        items: Iterator[Decoded | AudioPacket] = self._items
-        if self._settings.fps:
-            items = resample_rate(items, self._decoder.base, 1 / base)
+        items: Iterator[Decoded | TrackPacket] = self._items
+        if self._resampled:
+            items = resample_rate(items, self._decoder.base, self._resampled)
         for item in items:
-            if isinstance(item, AudioPacket):
+            if isinstance(item, TrackPacket):
                 self._queue(item, None if last is None else last * base)
                 continue
             if last is not None and item.pts <= last:
                 continue
             last, duration = item.pts, self._duration(item)
             if index >= self.skip:
-                yield Frame(self._convert(item.frame), index, last, base, duration)
+                image, alpha = self._convert(item.frame)
+                yield Frame(image, index, last, base, duration, alpha)
             index += 1
             if self._settings.frames and index >= self._settings.frames:
-                for packet in self._rest_of_audio((last + duration) * base):
+                for packet in self._rest_of_tracks((last + duration) * base):
                     self._queue(packet, last * base)
                 return
 
-    def _queue(self, packet: AudioPacket, after: Fraction | None) -> None:
-        if isinstance(self._audio, LiveAudio):
-            self._audio.put(packet, after)
+    def _queue(self, packet: TrackPacket, after: Fraction | None) -> None:
+        if isinstance(self._tracks, LiveTracks):
+            self._tracks.put(packet, after)
 
     def _duration(self, item: Decoded) -> int:
-        if item.duration and not self._settings.fps:
+        if item.duration and not self._resampled:
             return item.duration
         rate = self.info.rate
         return round(1 / (rate * self.info.time_base)) if rate else 0
 
-    def _cut(self) -> Iterator[Decoded | AudioPacket]:
+    def _cut(self) -> Iterator[Decoded | TrackPacket]:
         begins, end = self._settings.start is not None, self._end(self._decoder)
         base = self._decoder.base
         for item in self._decoder.items():
-            time = item.time if isinstance(item, AudioPacket) else item.pts * base
+            time = item.time if isinstance(item, TrackPacket) else item.pts * base
             if begins and time < 0:
                 continue
             if end is None or time < end:
                 yield item
             elif isinstance(item, Decoded):
-                yield from self._rest_of_audio(end)
+                yield from self._rest_of_tracks(end)
                 return
 
     def _end(self, decoder: Decoder) -> Fraction | None:
@@ -195,21 +226,38 @@ class Reader(Closeable):
             return None
         return decoder.start + _exact(self._settings.stop) - decoder.offset
 
-    def _rest_of_audio(self, end: Fraction) -> Iterator[AudioPacket]:
-        """Yield audio of frames already yielded that follows them in the stream."""
-        if isinstance(self._audio, LiveAudio):
-            yield from before(self._decoder.audio(), len(self._tracks), end)
+    def _rest_of_tracks(self, end: Fraction) -> Iterator[TrackPacket]:
+        """Yield packets of frames already yielded that follow them in the stream."""
+        if isinstance(self._tracks, LiveTracks):
+            yield from before(self._decoder.packets(), self._decoder.tracks, end)
 
-    def _read_audio(self) -> Packets:
-        """Open the file once more, and yield its audio."""
-        if not self._tracks:
+    def _read_tracks(self) -> Packets:
+        """Open the file once more, and yield the packets of its tracks."""
+        if not self._decoder.tracks:
             return
-        with open_container(self._file.source) as file:
-            file.worker.extend_timeout()
-            decoder = self._decode(file)
-            for packet in before(decoder.audio(), len(self._tracks), self._end(decoder)):
+        with _open_decoder(self._decoder.source, self._settings, again=True) as decoder:
+            decoder.extend_timeout()
+            self._begin(decoder)
+            for packet in before(decoder.packets(), decoder.tracks, self._end(decoder)):
                 if self._settings.start is None or packet.time >= 0:
                     yield packet
+
+
+def _wanted_rate(settings: ReadSettings) -> Fraction | None:
+    return None if settings.fps is None else exact_rate(settings.fps)
+
+
+def _constant_rate(mean: Fraction | None, tick: Fraction | None) -> Fraction | None:
+    """Return the rate at which a file without timestamps shows a clip.
+
+    Where frames come at any time, or nearly, one that is usual: none is to be lost.
+    """
+    if mean is None:
+        return None
+    least = mean * _NEARLY
+    if tick and (least <= tick <= _RATES[-1] or tick == mean):
+        return tick
+    return next((Fraction(rate) for rate in _RATES if rate >= least), mean)
 
 
 def _exact(seconds: float) -> Fraction:
@@ -218,20 +266,20 @@ def _exact(seconds: float) -> Fraction:
 
 
 def _to_first(
-    items: Iterator[Decoded | AudioPacket], file: OpenInput
-) -> tuple[list[Decoded | AudioPacket], Decoded | None]:
-    """Return the items up to the first frame, without audio unless live, and that frame."""
-    head: list[Decoded | AudioPacket] = []
-    skipped, most = 0, file.worker.limits.audio_before_video
+    items: Iterator[Decoded | TrackPacket], source: Source
+) -> tuple[list[Decoded | TrackPacket], Decoded | None]:
+    """Return the items up to the first frame, without packets unless live, and that frame."""
+    head: list[Decoded | TrackPacket] = []
+    skipped, most = 0, TimedWorker.limits.audio_before_video
     for item in items:
         if isinstance(item, Decoded):
             return [*head, item], item
         skipped += item.packet.size
         if skipped > most:
             raise InputError(
-                f"{file.source.name} holds no picture in its first {most >> 20} MiB of sound: give "
+                f"{source.name} holds no picture in its first {most >> 20} MiB of sound: give "
                 "a video"
             )
-        if file.source.is_live:
+        if source.is_live:
             head.append(item)
     return [], None

@@ -5,12 +5,13 @@ from fractions import Fraction
 
 from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError, prefix_errors
-from vidream.media.audio_source import AudioPacket, Packets, SequentialAudio
-from vidream.media.container import choose_audio, open_container
+from vidream.media.container import open_container
 from vidream.media.demuxer import MICROSECOND
+from vidream.media.streams import choose_audio
+from vidream.media.tracks import Packets, SequentialTracks, TrackPacket
 
 
-class Soundtrack(SequentialAudio, Closeable):
+class Soundtrack(SequentialTracks, Closeable):
     """The first audio track of a file, cut where the video ends. A context manager.
 
     Args:
@@ -31,7 +32,7 @@ class Soundtrack(SequentialAudio, Closeable):
         """Close the file."""
         self._file.close()
 
-    def until(self, time: Fraction | None) -> Iterator[AudioPacket]:
+    def until(self, time: Fraction | None) -> Iterator[TrackPacket]:
         """Yield the next packets before a time; the audio begins at the time of the first call."""
         if self._first is None:
             self._first = time or Fraction(0)
@@ -53,4 +54,4 @@ class Soundtrack(SequentialAudio, Closeable):
                 earlier = round((begin - self._first) / packet.time_base)
                 packet.pts -= earlier
                 packet.dts -= earlier
-                yield AudioPacket(0, packet)
+                yield TrackPacket(0, packet)

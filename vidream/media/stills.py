@@ -1,21 +1,23 @@
-"""Pictures, read and written with Pillow."""
+"""Stills: single pictures, read and written."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, PngImagePlugin
+import numpy.typing as npt
+from PIL import Image, PngImagePlugin
 
-from vidream.core.errors import InputError
-from vidream.core.frames import Picture
+from vidream.core.errors import InputError, OutputError
+from vidream.core.frames import Alpha, Picture
 from vidream.core.settings import ReadSettings, WriteSettings
 from vidream.media.atomic import AtomicFile, cannot_write
-from vidream.media.info import MAX_PIXELS, fit
-from vidream.media.places import Place, Source, StillTarget, check_source, parse_source
+from vidream.media.info import fit
+from vidream.media.kinds import is_heic
+from vidream.media.pictures import on_black, open_picture, upright
+from vidream.media.places import FileSource, Place, Source, StillTarget, VideoFile, parse_source
+from vidream.media.reader import open_reader
 
 _log = logging.getLogger(__name__)
 
@@ -33,73 +35,44 @@ class Still:
     """An RGB picture, uint8 ``[H, W, 3]``, and its metadata; a comment is only written."""
 
     image: Picture = field(repr=False)
+    alpha: Alpha | None = field(default=None, repr=False)
     icc_profile: bytes | None = field(default=None, repr=False)
     comment: str | None = field(default=None, repr=False)
 
     def replaced(self, image: Picture, comment: str | None = None) -> Self:
-        """Return another picture with the same colour profile."""
+        """Return another picture with the same transparency and colour profile."""
         return replace(self, image=image, comment=comment)
 
 
 def read_still(place: Source | Place, settings: ReadSettings) -> Still:
-    """Read a picture: upright by its EXIF orientation, RGB, on black, scaled."""
-    opened, profile = _open(place)
-    image = _rgb(opened)
-    size = fit(*image.size, settings)
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    return Still(np.array(image), profile)
+    """Read a picture: upright by its EXIF orientation, RGB, scaled.
 
-
-def read_mask(place: Source | Place) -> Picture:
-    """Read a mask, white being 1, from the alpha channel, or from the colours of an opaque picture.
-
-    Uint8 ``[H, W, 3]``, upright, unscaled.
+    On black, unless ``settings.keep_alpha``: then its transparency is kept beside its colours.
     """
-    opened, _ = _open(place)
-    if "A" in opened.getbands() or "transparency" in opened.info:
-        alpha = opened.convert("RGBA").getchannel("A")
-        if np.array(alpha).min() < 255:
-            return np.array(alpha.convert("RGB"))
-    return np.array(_rgb(opened))
-
-
-def _open(place: Source | Place) -> tuple[Image.Image, bytes | None]:
-    """Return a picture turned upright, in its own mode, and its colour profile."""
     source = parse_source(place)
-    with _reading(source, ["PNG", "JPEG", "WEBP"]) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise InputError(
-                f"{source.name} has {opened.width}×{opened.height} pixels; the most that is "
-                f"read is {MAX_PIXELS // 2**20} megapixels: scale it down first"
-            )
+    if isinstance(source, FileSource) and source.path.is_file() and is_heic(source.path):
+        return _read_heic(source, settings)
+    with open_picture(source) as opened:
         if getattr(opened, "n_frames", 1) > 1:
-            _log.info("%s is animated: its first picture is used", source.name)
+            _log.info("%s holds several pictures: its first one is used", source.name)
         # The profile of CMYK describes inks, not what becomes of them in RGB.
         profile = None if opened.mode == "CMYK" else opened.info.get("icc_profile")
-        return ImageOps.exif_transpose(opened), profile
+        image = upright(opened)
+    size = fit(*image.size, settings)
+    if image.mode == "RGBA" and not settings.keep_alpha:
+        image = Image.fromarray(on_black(np.array(image)))
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    picture: npt.NDArray[np.uint8] = np.array(image)
+    alpha = picture[:, :, 3].copy() if picture.shape[2] == 4 else None
+    return Still(np.ascontiguousarray(picture[:, :, :3]), alpha, profile)
 
 
-@contextmanager
-def _reading(source: Source, formats: list[str]) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture, turning errors into :class:`InputError`."""
-    check_source(source)
-    try:
-        with Image.open(source.name, formats=formats) as opened:
-            yield opened
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        why = getattr(error, "strerror", None) or "it is damaged, or no PNG, JPEG or WebP"
-        raise InputError(f"{source.name} is not a picture that can be read: {why}") from error
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip it, not scale it
-        image = Image.fromarray((np.asarray(image, np.float32) / 257).round().astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image)
-    return image.convert("RGB")
+def _read_heic(source: FileSource, settings: ReadSettings) -> Still:
+    with open_reader(VideoFile(source.path), settings) as reader:
+        for frame in reader:
+            return Still(frame.image.view(np.uint8), frame.alpha)
+    raise InputError(f"{source.name} is not a picture that can be read: it is damaged")
 
 
 def write_still(target: StillTarget, still: Still, settings: WriteSettings) -> None:
@@ -113,6 +86,12 @@ def write_still(target: StillTarget, still: Still, settings: WriteSettings) -> N
     draft.commit()
 
 
+def check_alpha(path: Path, *, has_alpha: bool) -> None:
+    """Raise :class:`OutputError` for a picture that cannot hold its transparency."""
+    if has_alpha and _FORMATS[path.suffix.lower()][0] == "JPEG":
+        raise OutputError("JPEG holds no transparency: write .png or .webp, or no `keep_alpha`")
+
+
 def save_picture(path: Path, still: Still) -> None:
     """Write a picture in the format of the path's suffix."""
     kind, options = _FORMATS[path.suffix.lower()]
@@ -120,8 +99,11 @@ def save_picture(path: Path, still: Still) -> None:
         options = {**options, "icc_profile": still.icc_profile}
     if still.comment is not None:
         options = {**options, **_comment_options(kind, still.comment)}
+    picture = still.image
+    if still.alpha is not None:
+        picture = np.dstack((picture, still.alpha))
     try:
-        Image.fromarray(still.image).save(path, format=kind, **options)
+        Image.fromarray(picture).save(path, format=kind, **options)
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -144,8 +126,8 @@ def exif_of(comment: str) -> bytes:
 
 
 def read_still_comment(place: Source | Place) -> str | None:
-    """Return the comment of a picture or a GIF; None if it has none."""
-    with _reading(parse_source(place), ["PNG", "JPEG", "WEBP", "GIF"]) as opened:
+    """Return the comment of a picture or an animation; None if it has none."""
+    with open_picture(parse_source(place)) as opened:
         found = opened.info.get("Comment") or opened.info.get("comment")
         if found is None and opened.format == "WEBP":
             found = opened.getexif().get(_DESCRIPTION)

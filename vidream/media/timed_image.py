@@ -1,11 +1,11 @@
 """A picture, or a video in step with the clip."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 
 from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError, prefix_errors
-from vidream.core.frames import Frame, Picture
+from vidream.core.frames import Frame
 from vidream.core.settings import ReadSettings
 from vidream.media.places import Place, Source, StillFile, parse_source
 from vidream.media.reader import Reader, open_reader
@@ -19,12 +19,13 @@ class TimedImage(Closeable):
 
     Args:
         role: prefix of errors: "mask".
-        read: reads a picture; by default :func:`~vidream.media.stills.read_still`.
+        settings: how it is read.
     """
 
     def __init__(
-        self, place: Source | Place, role: str, read: Callable[[Source], Picture] | None = None
+        self, place: Source | Place, role: str, settings: ReadSettings | None = None
     ) -> None:
+        settings = settings or ReadSettings()
         self._reader: Reader | None = None
         self._frames: Iterator[Frame] = iter(())
         with prefix_errors(role):
@@ -32,11 +33,10 @@ class TimedImage(Closeable):
             if source.is_pipe:
                 raise InputError("it cannot be read from a pipe: give a file")
             if isinstance(source, StillFile):
-                self._shown = Frame(
-                    read(source) if read else read_still(source, ReadSettings()).image
-                )
+                still = read_still(source, settings)
+                self._shown = Frame(still.image, alpha=still.alpha)
             else:
-                self._reader = open_reader(source)
+                self._reader = open_reader(source, settings)
                 self._frames = iter(self._reader)
                 self._shown = next(self._frames)
         self._begin = self._shown.time
@@ -57,3 +57,10 @@ class TimedImage(Closeable):
         while self._next is not None and self._next.time - self._begin <= time + _SLACK:
             self._shown, self._next = self._next, next(self._frames, None)
         return self._shown
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames that are left, from the one that is shown on."""
+        frame: Frame | None = self._shown
+        while frame is not None:
+            yield frame
+            frame, self._next = self._next, next(self._frames, None)

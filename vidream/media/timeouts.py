@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import av
 
 from vidream.core.errors import InputError, describe_error
-from vidream.media.places import Source, StillFile, VideoFile
+from vidream.media.places import FileSource, Source
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -50,7 +50,7 @@ class TimedWorker:
 
     def __init__(self, source: Source) -> None:
         self._name = source.name
-        is_regular = isinstance(source, (VideoFile, StillFile)) and source.path.is_file()
+        is_regular = isinstance(source, FileSource) and source.path.is_file()
         self._timeout = self.limits.open if is_regular else None
         self._calls: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()

@@ -1,13 +1,17 @@
 """The video of a file that is written: from RGB images to packets."""
 
 import logging
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 
 from vidream.core.frames import Frame
 from vidream.core.settings import WriteSettings
 from vidream.media.codecs import Codec, Container
+from vidream.media.frame_rate import USUAL_RATE, ConstantRate
 from vidream.media.graphs import describe_input, filter_graph
 from vidream.media.hdr import PQ, PqCurve
 from vidream.media.info import Colour, VideoInfo
@@ -16,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class VideoTrack:
-    """Encodes frames, each at its time."""
+    """Encodes frames, each at its time, or repeated to a constant rate."""
 
     def __init__(
         self,
@@ -26,58 +30,96 @@ class VideoTrack:
         info: VideoInfo,
         settings: WriteSettings,
     ) -> None:
-        base = container.clock or info.time_base
-        if container.muxer == "yuv4mpegpipe" and info.rate:
-            base = 1 / info.rate  # which has no timestamps
-        self.base = base
-        self._colour = _written_colour(info)
-        self._pixels = "rgb48le" if info.is_hdr else "rgb24"
-        self._curve = PqCurve(info.peak) if info.is_hdr and info.colour.transfer == PQ else None
-        stream = out.add_stream(
-            codec.encoder, rate=info.rate, options=codec.options_for(info, settings)
-        )
+        self._base = container.clock or info.time_base
+        rate = info.rate
+        self._constant: ConstantRate | None = None
+        if container.is_constant_rate:
+            rate = info.constant_rate or info.rate or Fraction(USUAL_RATE)
+            self._base, self._constant = 1 / rate, ConstantRate(rate)
+        self._input = _Input(info)
+        stream = out.add_stream(codec.encoder, rate=rate, options=codec.options_for(info, settings))
         assert isinstance(stream, av.VideoStream)
+        stream.disposition = av.stream.Disposition.default
         context = stream.codec_context
         context.width, context.height = info.width, info.height
         context.pix_fmt = codec.pixels_for(info)
-        context.time_base = stream.time_base = base
+        context.time_base = stream.time_base = self._base
         context.sample_aspect_ratio = info.sample_aspect_ratio
-        _tag(context, self._colour)
+        _tag(context, self._input.colour)
+        if info.has_alpha and container.muxer in ("matroska", "webm"):
+            stream.metadata["alpha_mode"] = "1"
         self.stream = stream
-        source = describe_input((info.width, info.height), self._pixels, base)
+        source = describe_input((info.width, info.height), self._input.pixels, self._base)
         if codec.encoder == "gif":
+            context.flags |= av.codec.context.Flags.frame_duration  # the last delay is one, too
             self._graph = _palette_graph(source)
         else:
-            scaling = _scaling(self._colour, info, str(context.pix_fmt))
+            scaling = _scaling(self._input.colour, info, str(context.pix_fmt))
             self._graph = filter_graph(source, scaling)
-        self._last: int | None = None
-        self._encoded = 0
+        self._first: int | None = None
+        self._end = self._last = self._encoded = 0
 
-    def encode(self, frame: Frame) -> "list[av.Packet[Any]]":
-        """Return the encoder's packets after a frame; none for a second frame on one tick."""
-        pts = round(frame.pts * frame.time_base / self.base)
-        if self._last is not None and pts <= self._last:
+    @property
+    def length(self) -> Fraction:
+        """From the first frame to the end of the last one, in seconds."""
+        return (self._end - (self._first or 0)) * self._base
+
+    def encode(self, frame: Frame) -> "Iterator[av.Packet[Any]]":
+        """Yield the encoder's packets after a frame; none for a second frame on one tick."""
+        if self._constant is not None:
+            for tick in self._constant.repeats(frame):
+                yield from self._again(tick)
+            pts = self._constant.tick(frame)
+        else:
+            pts = round(frame.pts * frame.time_base / self._base)
+        if pts is None or (self._first is not None and pts <= self._last):
             _log.debug("frame %d falls on its neighbour's tick: left out", frame.index)
-            return []
-        self._last = pts
-        image = frame.image if self._curve is None else self._curve.to_pq(frame.image)
-        picture = av.VideoFrame.from_ndarray(image, format=self._pixels)
-        picture.pts, picture.time_base = pts, self.base
-        self._graph.vpush(picture)
+            return
+        self._first = pts if self._first is None else self._first
+        self._graph.vpush(self._input.picture(frame, pts, self._base))
         converted = self._graph.vpull()
-        converted.pts, converted.time_base = pts, self.base
-        converted.duration = round(frame.duration * frame.time_base / self.base)
-        _tag(converted, self._colour)
-        self._encoded += 1
-        return self.stream.encode(converted)
+        converted.duration = round(frame.duration * frame.time_base / self._base)
+        _tag(converted, self._input.colour)
+        self._shown, self._encoded = converted, self._encoded + 1
+        self._end = pts + converted.duration
+        yield from self._again(pts)
 
-    def flush(self) -> "list[av.Packet[Any]]":
-        """Return the packets that the encoder has buffered."""
-        packets = self.stream.encode(None) if self._encoded else []
-        for packet in packets if self._encoded <= 2 else ():
-            # x265 returns uninitialized times for such short clips, which need no reordering.
-            packet.dts = packet.pts
-        return packets
+    def _again(self, pts: int) -> "list[av.Packet[Any]]":
+        """Return the encoder's packets after the last picture, at a time."""
+        self._last = pts
+        self._shown.pts, self._shown.time_base = pts, self._base
+        return self.stream.encode(self._shown)
+
+    def flush(self) -> "Iterator[av.Packet[Any]]":
+        """Yield the packets that the encoder has buffered."""
+        if not self._encoded:
+            return
+        if self._constant is not None:
+            for tick in self._constant.end():
+                yield from self._again(tick)
+        for packet in self.stream.encode(None):
+            if self._encoded <= 2:
+                # x265 returns uninitialized times for such short clips, which need no reordering.
+                packet.dts = packet.pts
+            yield packet
+
+
+class _Input:
+    """What goes into the graph: frames as they are dreamed."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self.colour = _written_colour(info)
+        self.pixels = "rgba" if info.has_alpha else "rgb48le" if info.is_hdr else "rgb24"
+        self._curve = PqCurve(info.peak) if info.is_hdr and info.colour.transfer == PQ else None
+
+    def picture(self, frame: Frame, pts: int, base: Fraction) -> av.VideoFrame:
+        image: Any = frame.image if self._curve is None else self._curve.to_pq(frame.image)
+        if self.pixels == "rgba":
+            opaque = np.full(image.shape[:2], 255, np.uint8)
+            image = np.dstack((image, opaque if frame.alpha is None else frame.alpha))
+        picture = av.VideoFrame.from_ndarray(image, format=self.pixels)
+        picture.pts, picture.time_base = pts, base
+        return picture
 
 
 def _written_colour(info: VideoInfo) -> Colour:

@@ -2,26 +2,28 @@
 
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vidream.core.closeable import Closeable
 from vidream.core.filters import feather
-from vidream.core.frames import Picture, to_eight_bits
+from vidream.core.frames import Frame, to_eight_bits
 from vidream.core.images import Size, resize, to_tensor
-from vidream.media.stills import read_mask
+from vidream.core.settings import ReadSettings
 from vidream.media.timed_image import TimedImage
 from vidream.postprocess.colour import luma
 
 _NOISE = 2 / 255  # of black and white after encoding
+_OPAQUE = 253  # opacity from which encoding may have taken the rest
 
 
 class Mask(Closeable):
     """How much of an effect is shown at each pixel. A context manager.
 
     Args:
-        place: path of a picture, or of a video: white where the effect is shown. Of a picture
-            with transparency the opacity is taken instead.
+        place: path of a picture, or of a video: white where the effect is shown. Where there is
+            any transparency in it the opacity is taken instead.
         softness: width of the ramp inside the mask's edges, in pixels of the frame.
 
     Raises:
@@ -30,7 +32,10 @@ class Mask(Closeable):
 
     def __init__(self, place: str, softness: int) -> None:
         self._softness = softness
-        self._image = TimedImage(place, "mask", read_mask)
+        settings = ReadSettings(keep_alpha=True)
+        self._image = TimedImage(place, "mask", settings)
+        with TimedImage(place, "mask", settings) as whole:
+            self._is_matte = any(map(_is_transparent, whole.frames()))
         self._cached: tuple[tuple[int, Size], Tensor] | None = None
 
     def close(self) -> None:
@@ -51,11 +56,18 @@ class Mask(Closeable):
         shown = self._image.at(time)
         key = (shown.index, size)
         if self._cached is None or self._cached[0] != key:
-            self._cached = key, self._fit(to_eight_bits(shown.image), size, device)
+            self._cached = key, self._fit(shown, size, device)
         return self._cached[1]
 
-    def _fit(self, picture: Picture, size: Size, device: torch.device | str) -> Tensor:
+    def _fit(self, shown: Frame, size: Size, device: torch.device | str) -> Tensor:
+        picture = to_eight_bits(shown.image)
+        if self._is_matte and shown.alpha is not None:
+            picture = np.repeat(shown.alpha[:, :, None], 3, axis=2)
         levels = resize(luma(to_tensor(picture, device)), size)
         # After resizing, whose rounding it undoes as well.
         levels = ((levels - _NOISE) / (1 - 2 * _NOISE)).clamp(0, 1)
         return feather(levels, self._softness)
+
+
+def _is_transparent(frame: Frame) -> bool:
+    return frame.alpha is not None and bool(frame.alpha.min() < _OPAQUE)

@@ -3,13 +3,15 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vidream.core.devices import choose_device, choose_precision
+from vidream.core.errors import InputError
 from vidream.core.settings import Settings
-from vidream.media.places import Source
+from vidream.media.places import PictureFiles, Source, parse_source
 from vidream.render.record import RUN_SETTINGS, own_version
 
 Fingerprint = dict[str, Any]
@@ -45,14 +47,20 @@ def identity(name: str) -> str:
     path = Path(name).expanduser()
     try:
         if path.is_dir():
-            inside = (file for file in sorted(path.iterdir()) if file.is_file())
-            lines = "".join(f"{file.name} {identity(str(file))}\n" for file in inside)
-            return f"{len(lines)} bytes, {hashlib.sha256(lines.encode()).hexdigest()}"
+            return _several(file for file in sorted(path.iterdir()) if file.is_file())
         if path.is_file():
             return _contents(path)
-    except OSError:
+        source = parse_source(path)
+        if isinstance(source, PictureFiles):
+            return _several(source.files)
+    except (OSError, InputError):
         pass
     return "not to be read"  # an error follows where it is read
+
+
+def _several(files: Iterable[Path]) -> str:
+    lines = "".join(f"{file.name} {identity(str(file))}\n" for file in files)
+    return f"{len(lines)} bytes, {hashlib.sha256(lines.encode()).hexdigest()}"
 
 
 def _contents(path: Path) -> str:

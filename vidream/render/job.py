@@ -8,7 +8,8 @@ from vidream.core.errors import SettingsError
 from vidream.core.presets import usual_preset
 from vidream.core.reporting import CancelToken, Reporter
 from vidream.core.settings import Settings, TimeSettings, schema
-from vidream.media.places import Source, StillTarget, Target, check_source, check_target
+from vidream.media.checks import check_source, check_target
+from vidream.media.places import Source, StillTarget, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Joining segments to one file. Imports PyAV: packets are moved between files."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import av
 
 from vidream.core.errors import OutputError
 from vidream.core.frames import Frame
+from vidream.core.settings import ReadSettings
 from vidream.media.encoder import VideoEncoder
 from vidream.media.reader import open_reader
 from vidream.render.segments import Segment
@@ -106,6 +108,6 @@ def _with_start_codes(content: bytes, prefix: int) -> bytes:
 
 def _frames(path: Path, segment: Segment) -> Iterator[Frame]:
     """Yield the frames of a segment, at their times in the whole."""
-    with open_reader(path) as reader:
+    with open_reader(path, ReadSettings(keep_alpha=True)) as reader:
         for picture, (pts, duration) in zip(reader, segment.times, strict=True):
-            yield Frame(picture.image, picture.index, pts, segment.base, duration)
+            yield replace(picture, pts=pts, time_base=segment.base, duration=duration)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -166,8 +166,7 @@ class Session(Closeable):
             cut=motion.cut,
             duplicate=motion.duplicate,
         )
-        output = Frame(picture, frame.index, frame.pts, frame.time_base, frame.duration)
-        return Rendered(output, report, self.checkpoint)
+        return Rendered(replace(frame, image=picture), report, self.checkpoint)
 
     def _context(self, frame: Frame) -> Context:
         at = self._clock(frame)

@@ -9,7 +9,7 @@ from vidream.core.settings import WriteSettings
 from vidream.media.atomic import atomic_write, sync
 from vidream.media.info import VideoInfo
 from vidream.media.places import SequenceTarget
-from vidream.media.stills import Still, save_picture
+from vidream.media.stills import Still, check_alpha, save_picture
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.sinks import Pace, Sink, as_output_error
 from vidream.render.work_folder import WorkFolder
@@ -32,6 +32,7 @@ class PictureSink(Sink):
             raise OutputError(
                 "pictures hold no HDR: write .mp4, .mov, .mkv or .webm, or leave out `keep_hdr`"
             )
+        check_alpha(work.target, has_alpha=info.has_alpha)
         self._work, self._comment = work, info.metadata.get("comment")
         self._target = SequenceTarget(work.target)
         self._mark = work.path / "moving"  # there while pictures are moved into place
@@ -47,7 +48,8 @@ class PictureSink(Sink):
     def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:
         """Write a picture, numbered from 1."""
         path = self._numbered(frame.index + 1)
-        save_picture(path, Still(to_eight_bits(frame.image), comment=self._comment))
+        picture = to_eight_bits(frame.image)
+        save_picture(path, Still(picture, frame.alpha, comment=self._comment))
         self._unsynced.append(path)
         if checkpoint is not None and self._pace.is_due():
             with as_output_error(self._work.path):

@@ -9,7 +9,7 @@ from vidream.core.presets import preset_settings
 from vidream.core.queues import BackgroundConsumer
 from vidream.core.reporting import CancelledError, CancelToken, Reporter
 from vidream.core.settings import Settings
-from vidream.media.places import Place, parse_source, parse_target
+from vidream.media.places import Place, parse_places
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.job import Job, default_preset, describe_stop
 from vidream.render.loop import render_frames
@@ -34,9 +34,10 @@ def dream_video(
         reporter: receives the progress.
         cancel: stops the render.
     """
-    read = parse_source(source)
-    moving = not read.is_picture or (settings is not None and settings.animation.asked)
-    written = parse_target(target, settings.write if settings else None, moving=moving)
+    asked = settings is not None and settings.animation.asked
+    read, written = parse_places(
+        source, target, settings.write if settings else None, animated=asked
+    )
     settings = settings or preset_settings(default_preset(read, written, {}))
     return run(Job(read, written, settings, reporter or Reporter(), cancel or CancelToken()))
 

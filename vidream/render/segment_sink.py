@@ -7,10 +7,10 @@ from vidream.core.errors import OutputError, VidreamError
 from vidream.core.frames import Frame
 from vidream.core.settings import WriteSettings
 from vidream.media.atomic import AtomicFile
-from vidream.media.audio_source import AudioSource
 from vidream.media.encoder import VideoEncoder
 from vidream.media.info import VideoInfo
 from vidream.media.places import VideoTarget
+from vidream.media.tracks import TrackSource
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.joining import OnJoin, join
 from vidream.render.segments import SegmentFormat, SegmentRecorder
@@ -35,11 +35,11 @@ class SegmentSink(Sink):
         target: VideoTarget,
         info: VideoInfo,
         settings: WriteSettings,
-        audio: AudioSource,
+        tracks: TrackSource,
         on_join: OnJoin,
     ) -> None:
         self._work, self._target, self._info, self._settings = work, target, info, settings
-        self._audio, self._on_join = audio, on_join
+        self._tracks, self._on_join = tracks, on_join
         self._recorder = SegmentRecorder(work, SegmentFormat.of(target, info, settings))
         self._recorded = False
 
@@ -73,20 +73,20 @@ class SegmentSink(Sink):
         return kept
 
     def _join(self, target: VideoTarget, settings: WriteSettings, *, preview: bool) -> None:
-        def join_with(audio: AudioSource) -> None:
+        def join_with(tracks: TrackSource) -> None:
             draft = AtomicFile(target.path, overwrite=settings.overwrite, folder=self._work.path)
-            with VideoEncoder(target, self._info, settings, audio, draft) as encoder:
+            with VideoEncoder(target, self._info, settings, tracks, draft) as encoder:
                 join(pieces, encoder, on_join, copy=target.container.joins)
                 encoder.finish(cut_audio=preview)
 
         pieces = [(segment, self._recorder.path(segment)) for segment in self._recorder.segments]
         on_join: OnJoin | None = None if preview else self._on_join
         try:
-            join_with(self._audio)
+            join_with(self._tracks)
         except OutputError as error:
             # Pictures are our own. Audio is as it came, and its damage may show as late as at the
             # very end of the file; then it is FFmpeg that complains, and not the system.
-            if not self._audio.streams or isinstance(error.__cause__, (OSError, NoneType)):
+            if not self._tracks.streams or isinstance(error.__cause__, (OSError, NoneType)):
                 raise
             _log.warning("the sound cannot be copied, for it is damaged: it is left out")
-            join_with(AudioSource())
+            join_with(TrackSource())

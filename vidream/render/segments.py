@@ -65,9 +65,10 @@ class SegmentFormat:
     def of(cls, target: VideoTarget, info: VideoInfo, settings: WriteSettings) -> Self:
         """Choose the format for a target; raises OutputError if its container cannot hold it."""
         container = target.container
-        codec_for(container, target.name, settings, is_hdr=info.is_hdr)
+        codec_for(container, target.name, settings, info)
         length = max(_LEAST, min(_MOST, _PIXEL_BYTES // (3 * info.width * info.height)))
-        info = replace(info, metadata={}, time_base=container.clock or info.time_base)
+        base = container.clock or info.time_base
+        info = replace(info, metadata={}, chapters=(), cover=None, time_base=base)
         if container.joins:
             pieces = replace(container, options={})
             return cls(pieces, target.path.suffix.lower(), settings, info, length)

@@ -25,6 +25,7 @@ from vidream.media.noise import read_picture
 from vidream.media.places import PipeTarget, SequenceTarget, StillTarget, VideoTarget
 from vidream.media.reader import open_reader
 from vidream.media.soundtrack import Soundtrack
+from vidream.media.tracks import CombinedTracks
 from vidream.postprocess.postprocess import PostProcessor
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.fingerprint import fingerprint
@@ -72,6 +73,8 @@ def open_setup(job: Job, stack: ExitStack) -> Setup:
     resources = Resources(job.reporter, budget)
     session = make_session(timeline, resources, checkpoint, expected=info.frames)
     stack.enter_context(session)
+    if settings.read.keep_alpha and not info.has_alpha:
+        _log.info("the source has no transparency: `keep_alpha` changes nothing")
     info = _with_record(info, _record(job, session.effect))
     sink = _open_sink(job, work, info, reader, stack)
     return _setup(reader, session, sink, stack)
@@ -134,25 +137,26 @@ def _open_sink(
     job: Job, work: WorkFolder | None, info: VideoInfo, source: FrameSource, stack: ExitStack
 ) -> Sink:
     target, read, write = job.target, job.settings.read, job.settings.write
-    audio = source.audio
+    tracks = source.tracks
     if read.audio is not None:
-        audio = stack.enter_context(Soundtrack(read.audio, read.start))
+        sound = stack.enter_context(Soundtrack(read.audio, read.start))
+        tracks = CombinedTracks(sound, tracks) if tracks.streams else sound
     in_one_go = job.source.is_live or job.is_animation
     if isinstance(target, SequenceTarget):
         assert work is not None
-        if audio.streams:
-            _log.info("pictures hold no sound: it is left out")
+        if tracks.streams:
+            _log.info("pictures hold no sound and no subtitles: left out")
         return PictureSink(work, info, write, is_resumable=not in_one_go)
     assert isinstance(target, (VideoTarget, PipeTarget))
     if in_one_go or work is None or isinstance(target, PipeTarget):
-        return StreamSink(open_encoder(target, info, write, audio), target.name)
+        return StreamSink(open_encoder(target, info, write, tracks), target.name)
 
     def on_join(done: int, total: int) -> None:
         job.reporter.join(done, total)
         job.cancel.check()
 
     log_odd_size(target, info, write)
-    return SegmentSink(work, target, info, write, audio, on_join)
+    return SegmentSink(work, target, info, write, tracks, on_join)
 
 
 def open_session(

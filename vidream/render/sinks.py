@@ -11,7 +11,7 @@ from vidream.core.settings import WriteSettings
 from vidream.media.atomic import cannot_write
 from vidream.media.encoder import VideoEncoder
 from vidream.media.places import StillTarget
-from vidream.media.stills import Still, write_still
+from vidream.media.stills import Still, check_alpha, write_still
 from vidream.render.checkpoint import Checkpoint
 
 AT_RISK = 10.0
@@ -117,6 +117,7 @@ class StillSink(Sink):
         self, target: StillTarget, still: Still, settings: WriteSettings, comment: str
     ) -> None:
         self._target, self._still = target, still
+        check_alpha(target.path, has_alpha=still.alpha is not None)
         self._settings, self._comment = settings, comment
 
     def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:  # noqa: ARG002

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vidream.core.frames import Frame
-from vidream.media.audio_source import AudioSource
 from vidream.media.info import Colour, VideoInfo
 from vidream.media.stills import Still
+from vidream.media.tracks import TrackSource
 
 
 class FrameSource(Protocol):
@@ -18,8 +18,8 @@ class FrameSource(Protocol):
         """Size, rate and colour of the frames."""
 
     @property
-    def audio(self) -> AudioSource:
-        """Audio on the clock of the frames."""
+    def tracks(self) -> TrackSource:
+        """Sound and subtitles on the clock of the frames."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -33,7 +33,7 @@ class SilentSource:
 
     info: VideoInfo
     frames: Iterable[Frame] = field(repr=False)
-    audio: AudioSource = field(default_factory=AudioSource)
+    tracks: TrackSource = field(default_factory=TrackSource)
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(self.frames)

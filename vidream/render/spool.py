@@ -12,7 +12,8 @@ import numpy as np
 
 from vidream.core.frames import Frame
 
-_HEAD = struct.Struct("<qqqqqIII")  # index, pts, duration, time base, height, width, bytes
+# Index, pts, duration, time base, height, width, bytes of a level, whether there is opacity.
+_HEAD = struct.Struct("<qqqqqIII?")
 
 
 class Spool:
@@ -27,8 +28,11 @@ class Spool:
         content = np.ascontiguousarray(frame.image)
         base = frame.time_base
         times = frame.index, frame.pts, frame.duration, base.numerator, base.denominator
-        self._file.write(_HEAD.pack(*times, frame.height, frame.width, content.itemsize))
+        kind = frame.height, frame.width, content.itemsize, frame.alpha is not None
+        self._file.write(_HEAD.pack(*times, *kind))
         self._file.write(content.data)
+        if frame.alpha is not None:
+            self._file.write(np.ascontiguousarray(frame.alpha).data)
 
     def sync(self) -> None:
         """Wait until all frames are on the disk."""
@@ -67,9 +71,12 @@ def _read(file: BinaryIO) -> Frame | None:
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None
-    index, pts, duration, upper, lower, height, width, size = _HEAD.unpack(head)
-    content = file.read(3 * height * width * size)
-    if len(content) < 3 * height * width * size:
+    index, pts, duration, upper, lower, height, width, size, has_alpha = _HEAD.unpack(head)
+    pixels = height * width
+    content, opacity = file.read(3 * pixels * size), file.read(pixels if has_alpha else 0)
+    if len(content) < 3 * pixels * size or len(opacity) < (pixels if has_alpha else 0):
         return None
     levels: Any = np.frombuffer(content, np.uint16 if size == 2 else np.uint8)
-    return Frame(levels.reshape(height, width, 3), index, pts, Fraction(upper, lower), duration)
+    image, base = levels.reshape(height, width, 3), Fraction(upper, lower)
+    alpha = np.frombuffer(opacity, np.uint8).reshape(height, width) if has_alpha else None
+    return Frame(image, index, pts, base, duration, alpha)

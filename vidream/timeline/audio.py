@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from vidream.core.errors import InputError
 from vidream.core.settings import BANDS
-from vidream.media.container import choose_audio, open_container
+from vidream.media.container import open_container
 from vidream.media.places import Place, Source, parse_source
+from vidream.media.streams import choose_audio
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from vidream.core.errors import SettingsError
 from vidream.core.settings.options import Validated, option
-from vidream.core.settings.terms import parse_time
+from vidream.core.settings.terms import parse_rate, parse_time
 
 _input = partial(option, group="Input")
 _output = partial(option, group="Output")
@@ -47,11 +47,15 @@ class ReadSettings(Validated):
         None,
         "Frame rate: frames are dropped or repeated.",
         metavar="RATE",
+        parse=parse_rate,
         within=(0.01, 1000),
         common=True,
     )
     audio: str | None = _input(None, "Replace the sound.", metavar="FILE", common=True)
     keep_hdr: bool = _input(False, "Keep HDR: 10 bits, as HEVC by default.")
+    keep_alpha: bool = _input(
+        False, "Keep transparency: WebM, MOV (ProRes 4444), MKV, WebP or PNG."
+    )
 
     def __post_init__(self) -> None:
         Validated.__post_init__(self)

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Self
 
 from vidream.core.errors import SettingsError
@@ -67,6 +68,9 @@ class ClassTerm:
         return self.name if plain else f"{self.name}:{plain_number(self.weight)}"
 
 
+_NTSC = (24, 30, 48, 60, 120)  # rates that it slows down by 1001/1000
+_NTSC_SLACK = 0.005  # by which a rate may be rounded
+
 _WEIGHTED = re.compile(r"(.+?):([-+]?[\d.]+(?:[eE][-+]?\d+)?)")
 
 
@@ -112,6 +116,26 @@ def parse_time(text: str) -> float:
         raise SettingsError(f"{text!r} is not a time: write seconds (90.5) or [H:]MM:SS (1:30.5)")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_rate(text: str) -> float:
+    """Parse ``25``, ``29.97`` or ``30000/1001`` as frames per second; raises a SettingsError."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(?:\s*/\s*(\d{1,9}))?", text.strip())
+    over = int(match[2] or 1) if match else 0
+    if match is None or over == 0:
+        raise SettingsError(
+            f"{text!r} is not a frame rate: write a number or a fraction (25, 30000/1001)"
+        )
+    return float(match[1]) / over
+
+
+def exact_rate(rate: float) -> Fraction:
+    """Return the frame rate that was meant: 29.97 and 23.976 are NTSC's 30000/1001, 24000/1001."""
+    whole = round(rate * 1001 / 1000)
+    ntsc = Fraction(whole * 1000, 1001)
+    if whole in _NTSC and abs(rate - ntsc) < _NTSC_SLACK:
+        return ntsc
+    return Fraction(rate).limit_denominator(1001)
 
 
 def parse_bytes(text: str) -> int:
