@@ -64,16 +64,22 @@ gallery: install
 	$(BIN)/python samples/make_presets.py
 
 # Names of clips may hold spaces, quotes and percent signs, which make's own lists cannot.
-CLIP_KINDS := mp4 m4v mov qt mj2 3gp 3g2 f4v mkv mk3d webm avi divx mpg mpeg m1v m2v vob ts mts m2ts \
-	wmv asf flv ogv ogg gif apng y4m nut ivf h264 264 hevc h265 265 obu mjpeg mjpg mxf dv wtv rm
+CLIP_KINDS := mp4 m4v mov qt mj2 3gp 3g2 f4v ism ismv psp mkv mk3d webm avi divx mpg mpeg m1v m2v mpv \
+	vob mod tod ts mts m2ts m2t trp wmv asf flv ogv ogg ogm gif apng y4m nut ivf h264 264 avc h26l \
+	hevc h265 265 obu mjpeg mjpg mxf dv dif wtv rm rmvb
 
+# By the environment, for the shell to take names as they are.
+dreams: export CLIPS := $(CLIPS)
+dreams: export OUT := $(OUT)
+dreams: export EXT := $(EXT)
 dreams: install
-	@test -d '$(CLIPS)' || { echo "make: no folder $(CLIPS): put clips there, or say CLIPS=folder" >&2; exit 1; }
-	@mkdir -p '$(OUT)'
-	@mapfile -d '' clips < <(find '$(CLIPS)' -maxdepth 1 -type f ! -name '.*' \
-	\( -false $(CLIP_KINDS:%=-o -iname '*.%') \) -print0 | sort -z) && \
-	{ test $${#clips[@]} -gt 0 || { echo "make: no clips in $(CLIPS)"; exit; }; } && \
-	$(VIDREAM) --preset '$(PRESET)' $(OPTIONS) $(if $(EXT),--suffix '$(EXT)') --overwrite -o '$(OUT)/' -- "$${clips[@]}"
+	@test -d "$$CLIPS" || { echo "make: no folder $$CLIPS: put clips there, or say CLIPS=folder" >&2; exit 1; }
+	@mkdir -p -- "$$OUT"
+	@mapfile -d '' clips < <(find "$$CLIPS" -maxdepth 1 -type f ! -name '.*' \
+	\( -false $(CLIP_KINDS:%=-o -iname '*.%') -o -iname '*.webp' -exec grep -qa ANMF {} \; \) \
+	-print0 | sort -z) && \
+	{ test $${#clips[@]} -gt 0 || { echo "make: no clips in $$CLIPS"; exit; }; } && \
+	$(VIDREAM) --preset '$(PRESET)' $(OPTIONS) $${EXT:+--suffix "$$EXT"} --overwrite -o "$$OUT/" -- "$${clips[@]}"
 
 clean:
 	rm -rf build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -198,7 +198,7 @@ def test_sound_of_a_source_that_is_closed_is_refused(clip, tmp_path):
     with open_reader(clip) as reader:
         info, audio = reader.info, reader.tracks
     with pytest.raises(OutputError, match="while its reader is open"):
-        open_encoder(tmp_path / "out.mp4", info, audio=audio)
+        open_encoder(tmp_path / "out.mp4", info, tracks=audio)
     assert leftovers(tmp_path) == []
 
 

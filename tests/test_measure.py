@@ -702,7 +702,7 @@ def test_a_style_that_was_dreamed(clips, pictures):
         (["--scratch-every", "often"], 2, "not a valid integer"),
         (["--preset", "nothing"], 2, "Invalid value"),
         (["--start", "1", "--end", "1"], 2, "--end is not after --start"),
-        (["--start", "9"], 1, "no frame of"),
+        (["--start", "9"], 1, "0.2 s long"),
         (["--plot", "plot.jpg"], 1, "a plot is a .png"),
         (["--plot", "none/plot.png"], 1, "does not exist"),
         (["--network", "incepton"], 1, "did you mean inception"),

@@ -12,11 +12,13 @@ import pytest
 
 from vidream.core.errors import InputError, OutputError
 from vidream.core.settings import WriteSettings
+from vidream.media.checks import check_source, check_target
 from vidream.media.codecs import CONTAINERS
 from vidream.media.places import (
     CameraDevice,
     Fifo,
     Noise,
+    PictureFiles,
     PipeIn,
     PipeTarget,
     SequenceTarget,
@@ -24,8 +26,6 @@ from vidream.media.places import (
     StillTarget,
     VideoFile,
     VideoTarget,
-    check_source,
-    check_target,
     parse_source,
     parse_target,
 )
@@ -43,7 +43,11 @@ def test_sources(tmp_path):
         (Path("a.gif"), VideoFile(Path("a.gif")), False),
         ("a.JPG", StillFile(Path("a.JPG")), False),
         ("a.webp", StillFile(Path("a.webp")), False),
-        ("a%05d.png", VideoFile(Path("a%05d.png")), False),
+        ("a%05d.png", PictureFiles(Path("a%05d.png")), False),
+        ("a/*.png", PictureFiles(Path("a/*.png")), False),
+        ("*.mp4", VideoFile(Path("*.mp4")), False),
+        ("a%05d.mp4", VideoFile(Path("a%05d.mp4")), False),
+        (tmp_path, PictureFiles(tmp_path), False),
         ("noise:64x48", Noise(64, 48), False),
     ]:
         source = parse_source(place)
@@ -76,7 +80,6 @@ def test_targets(tmp_path):
     for place, says in [
         ("a.png", "single picture"),
         ("a.xyz", "unknown suffix"),
-        ("%d.gif", "unknown suffix"),
         ("frames%05d/a", "unknown suffix"),
         (tmp_path, "folder"),
     ]:
@@ -109,6 +112,7 @@ def test_names_are_checked_without_anything_slow(tmp_path):
     (tmp_path / "a.mp4").write_text("a clip")
     code = (
         "import sys; from vidream.media.places import *; from vidream.core.settings import *;"
+        "from vidream.media.checks import *;"
         "source, settings = parse_source('a.mp4'), WriteSettings(codec='hevc');"
         "check_source(source); check_target(parse_target('b.mp4', settings), source, settings);"
         "print(sorted({'torch', 'av', 'PIL', 'numpy'} & set(sys.modules)))"

@@ -30,7 +30,7 @@ from recordings import (
 from vidream import Settings, dream_video
 from vidream.core.errors import InputError, OutputError
 from vidream.core.settings import ReadSettings
-from vidream.media import decoder
+from vidream.media import container_decoder
 from vidream.media.reader import open_reader
 
 UPRIGHT = [190, 90, 90, 86]
@@ -192,7 +192,7 @@ def test_what_happens_is_said(tmp_path, caplog):
         (copied_in_part, "a.mp4", ["says it is 6.0 s long, and ends after"]),
         (misheaded, "a.avi", ["s long, and ends after 2.4 s"]),
         (ordered, "a.avi", []),
-        (sidecars, "a.mov", ["1 further video track left out"]),
+        (sidecars, "a.mov", ["left out: video track 1 (h264, 32×24)"]),
     ]:
         caplog.clear()
         make(tmp_path / name)
@@ -280,7 +280,8 @@ def test_a_cut_behind_a_jump_of_the_clock(tmp_path, monkeypatch):
     reset(tmp_path / "a.ts")
     whole = read(tmp_path / "a.ts")[1]
     # As if it were long: what is far before the cut is not decoded.
-    monkeypatch.setattr(decoder, "POLICY", replace(decoder.POLICY, run_up=1))
+    policy = replace(container_decoder.POLICY, run_up=1)
+    monkeypatch.setattr(container_decoder, "POLICY", policy)
     for begin in (0.4, 2, 5):
         cut = read(tmp_path / "a.ts", start=begin)[1]
         assert [f.time + begin for f in cut] == pytest.approx(

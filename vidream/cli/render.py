@@ -19,8 +19,7 @@ from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.reporting import CancelledError
 from vidream.core.settings import Settings
-from vidream.media.places import parse_places
-from vidream.render.job import Job, default_preset
+from vidream.render.job import Job, default_preset, find_places
 
 _GROUPS = (
     *("Dream", "Content", "Style", "Examples (pixelnn)", "Ascent", "Motion", "Postprocessing"),
@@ -87,7 +86,7 @@ class _Request:
         """Return the job of a task, unchecked; raises VidreamError."""
         settings = self.settings()
         animated = self.moving or settings.animation.asked
-        source, target = parse_places(task.source, task.target, settings.write, animated=animated)
+        source, target = find_places(task.source, task.target, settings, animated=animated)
         if self.preset is None:
             settings = preset_settings(default_preset(source, target, self.values), **self.values)
         return Job(source, target, settings)

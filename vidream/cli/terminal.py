@@ -16,6 +16,7 @@ from vidream.core.errors import VidreamError
 from vidream.core.reporting import CancelToken, FrameReport, Reporter
 from vidream.render.job import describe_stop
 
+_PIPE_CLOSED = 128 + 13  # the status of programs that SIGPIPE ends
 _ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is unknown to Windows
 
 
@@ -186,6 +187,16 @@ def say(text: str) -> None:
 
 
 def fail(error: VidreamError, status: int = 1) -> NoReturn:
-    """Print an error in one line, and exit."""
+    """Print an error in one line, and exit; quietly if nobody reads the output any more."""
+    if _is_broken_pipe(error):
+        # Python would complain when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_PIPE_CLOSED)
     say(in_words(error))
     sys.exit(status)
+
+
+def _is_broken_pipe(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, BrokenPipeError):
+        error = error.__cause__
+    return error is not None

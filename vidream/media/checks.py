@@ -34,8 +34,9 @@ def check_source(source: Source) -> None:
 def _check_file(source: FileSource, path: Path) -> None:
     if isinstance(source, PictureFiles):
         if not source.files:
-            where = "holds no pictures" if path.is_dir() else "fits no picture"
-            raise InputError(f"{path} {where}: give a file, or pictures such as frames/%05d.png")
+            if path.is_dir():
+                raise InputError(f"{path} is a folder without pictures: give a file")
+            raise InputError(f"no picture fits {path}: check the names")
         return
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")

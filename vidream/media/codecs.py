@@ -189,7 +189,7 @@ CONTAINERS = {
     ".gif": Container("gif", ("gif",), clock=_CENTISECOND, options={"loop": "0"}),
     ".webp": Container("webp", ("webp",), clock=_MILLISECOND, options={"loop": "0"}, alpha=True),
     ".y4m": Container("yuv4mpegpipe", ("raw",)),
-    ".nut": Container("nut", ("raw",), None, "pcm_s16le"),
+    ".nut": Container("nut", ("raw",), None, "pcm_s16le", chapters=True),
 }
 # fmt: on
 

@@ -32,6 +32,8 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,flv,live_flv,asf,ogg,gif,"
     "apng,yuv4mpegpipe,nut,ivf,h264,hevc,obu,av1,mjpeg,mxf,dv,wtv,rm,amr,wav,mp3,aac,flac"
 )
+_MP4 = (b"ftyp", b"wide", b"mdat")  # what MP4 and MOV begin with, after 4 bytes
+_HEAD = 12  # bytes that tell it
 _PIPE = {"protocol_whitelist": "file,pipe,fd", "format_whitelist": _FORMATS, "max_streams": "200"}
 # The first key frame of a broadcast may be seconds away. A pipe should not wait.
 _FILE = _PIPE | {"probesize": "20000000", "analyzeduration": "15000000"}
@@ -64,10 +66,12 @@ def _open(source: Source) -> av.container.InputContainer:
         return _open_camera(device, source.name)
     check_source(source)
     # The prefix keeps FFmpeg from reading "concat:a" or "http:b" as anything but a name.
-    file = source.file if isinstance(source, PipeIn) else f"file:{source.name}"
+    file = _Stream(source.file) if isinstance(source, PipeIn) else f"file:{source.name}"
     try:
         container = av_open(file, None, _PIPE if source.is_pipe else _FILE)
     except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(file, _Stream) and file.head[4:8] in _MP4:
+            raise not_for_pipes(source) from error
         raise _without_index(source) or InputError(
             f"{source.name} is not a video that can be read ({describe_error(error)}): "
             "is it whole, and a video?"
@@ -76,6 +80,29 @@ def _open(source: Source) -> av.container.InputContainer:
         container.close()
         raise lost
     return container
+
+
+class _Stream:
+    """A stream that cannot seek, and keeps its first bytes."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.head = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Read some bytes."""
+        data: bytes = self._file.read(size) or b""
+        if len(self.head) < _HEAD:
+            self.head += data[:_HEAD]
+        return data
+
+
+def not_for_pipes(source: Source) -> InputError:
+    """Return the error for an MP4 or MOV on a pipe whose index is at its end."""
+    return InputError(
+        f"{source.name} is an MP4 or MOV that is not made for pipes: give the file, or MKV, NUT or "
+        "Y4M, or an MP4 with its index in front (ffmpeg -movflags +faststart)"
+    )
 
 
 def av_open(file: Any, kind: str | None, options: Mapping[str, str]) -> av.container.InputContainer:
@@ -101,7 +128,7 @@ def _without_index(source: Source) -> InputError | None:
     if not isinstance(source, VideoFile):
         return None
     with Path(source.path).open("rb") as file:
-        if file.read(12)[4:8] not in (b"ftyp", b"wide", b"mdat"):
+        if file.read(_HEAD)[4:8] not in _MP4:
             return None
     return InputError(
         f"{source.name} has no index: its recording was not finished, or it was not copied whole; "

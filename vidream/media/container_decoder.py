@@ -98,6 +98,11 @@ class ContainerDecoder(Decoder):
         return self._video.ticks.base
 
     @property
+    def is_unseekable(self) -> bool:
+        """Whether it is an MP4 or MOV on a pipe, which may have its index at its end."""
+        return self.source.is_pipe and self._file.container.format.name.startswith("mov,")
+
+    @property
     def length(self) -> Fraction:
         """Length in seconds: what the file says, or what was read if that is more."""
         return max(self.facts.length, self._packets.reached)

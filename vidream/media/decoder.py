@@ -60,6 +60,11 @@ class Decoder(Closeable):
         raise NotImplementedError
 
     @property
+    def is_unseekable(self) -> bool:
+        """Whether it is an MP4 or MOV on a pipe, which may have its index at its end."""
+        return False
+
+    @property
     def length(self) -> Fraction:
         """Length in seconds: what the file says, or what was read if that is more."""
         return self.facts.length

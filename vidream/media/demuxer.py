@@ -78,6 +78,8 @@ class Demuxer:
         return iter(self._file.container.demux(self._streams))
 
     def _log_break(self, error: Exception) -> None:
+        if not self.reached:  # an error follows
+            return
         _log.info(
             "%s cannot be read beyond %.1f s (%s): what is before that is taken",
             self._file.source.name, float(self.reached), describe_error(error),
@@ -106,7 +108,7 @@ class Demuxer:
             _log.info("%s of the clock joined", count(self._clock.jumps, "jump"))
             return  # what the container said of its length means nothing then
         promised = (self._file.container.duration or 0) * MICROSECOND
-        if promised - self.reached > max(1, _SHORT * promised):
+        if self.reached and promised - self.reached > max(1, _SHORT * promised):
             _log.info(
                 "%s says it is %.1f s long, and ends after %.1f s: what there is is taken",
                 self._file.source.name, float(promised), float(self.reached),

@@ -23,6 +23,7 @@ _ANIMATED = (b"GIF8", b"\x89PNG", b"RIFF")
 _STILL = (b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 _FILMS = (b"\x1aE\xdf\xa3", b"OggS", b"FLV", b"\0\0\1\xba", b"\0\0\1\xb3")
 _HEIC = frozenset((b"heic", b"heix", b"heim", b"heis"))
+_HEIC_INDEX = 2**16  # bytes in which a HEIC says what it is made of
 _HEIF = _HEIC | {b"avif", b"mif1"}
 
 
@@ -59,6 +60,12 @@ def is_heic(path: Path) -> bool:
     head = _head(path)
     brands = {head[8:12], *_brands(head)}
     return head[4:8] == b"ftyp" and bool(_HEIC & brands)
+
+
+def has_tiles(path: Path) -> bool:
+    """Whether a HEIC picture is made of tiles."""
+    with path.open("rb") as file:
+        return b"grid" in file.read(_HEIC_INDEX)
 
 
 def _brands(head: bytes) -> list[bytes]:

@@ -14,7 +14,7 @@ _TAKEN = {
 # Where a channel is heard that has no place of its own: with all of these, at no loss.
 _HEARD = {
     **{"SL": {"BL"}, "SR": {"BR"}, "BL": {"SL"}, "BR": {"SR"}, "BC": {"BL", "BR"}},
-    **{"DL": {"FL"}, "DR": {"FR"}, "FC": {"FL", "FR"}, "FLC": {"FL", "FC"}, "FRC": {"FR", "FC"}},
+    **{"DL": {"FL"}, "DR": {"FR"}, "FLC": {"FL", "FC"}, "FRC": {"FR", "FC"}},
     **{"WL": {"FL"}, "WR": {"FR"}, "LFE2": {"LFE"}, "BIL": {"FL"}, "BIR": {"FR"}},
 }
 
@@ -37,11 +37,13 @@ def nearest_layout(encoder: str, layout: av.AudioLayout) -> str:
     return min(taken, key=lambda other: _distance(own, _places(av.AudioLayout(other))))
 
 
-def _distance(own: set[str], other: set[str]) -> tuple[int, int, int]:
-    """Return how many channels are lost, how many are added, and how many are mixed into others."""
+def _distance(own: set[str], other: set[str]) -> tuple[int, ...]:
+    """Return how many channels are lost, how many mixed with others, added, and moved."""
     moved = own - other
-    lost = {place for place in moved if not _HEARD.get(place, {place}) <= other}
-    return len(lost), len(other - own), len(moved - lost)
+    heard = {place: _HEARD.get(place, {place}) for place in moved}
+    lost = {place for place in moved if not heard[place] <= other}
+    mixed = {place for place in moved - lost if heard[place] & own}
+    return len(lost), len(mixed), abs(len(other) - len(own)), len(moved)
 
 
 def _places(layout: av.AudioLayout) -> set[str]:

@@ -20,9 +20,16 @@ _NUT_MOST = 1023  # bytes of a tag of NUT that FFmpeg reads
 
 
 def held_tags(tags: Mapping[str, str], muxer: str) -> dict[str, str]:
-    """Return the tags that a container can hold: in NUT they are short."""
-    short = muxer == "nut"
-    return {k: v for k, v in tags.items() if not short or len(v.encode()) <= _NUT_MOST}
+    """Return the tags that a container can hold: in NUT only as many lines as are short."""
+    if muxer != "nut":
+        return dict(tags)
+    return {name: kept for name, text in tags.items() if (kept := _shortened(text))}
+
+
+def _shortened(text: str) -> str:
+    while len(text.encode()) > _NUT_MOST:
+        text = text.rpartition("\n")[0]
+    return text
 
 
 def set_last_delay(path: Path, length: Fraction) -> None:

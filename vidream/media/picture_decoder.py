@@ -7,7 +7,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from vidream.core.errors import InputError
+from vidream.media.checks import check_source
 from vidream.media.decoder import ClipFacts, Decoded, Decoder
 from vidream.media.info import Colour
 from vidream.media.pictures import animation, open_picture, upright
@@ -29,9 +29,8 @@ class PictureFilesDecoder(Decoder):
     """
 
     def __init__(self, source: PictureFiles, rate: Fraction | None = None) -> None:
+        check_source(source)
         self.source, self._files = source, source.files
-        if not self._files:
-            raise InputError(f"{source.name} fits no picture: check the name")
         self._rate = rate or RATE
         count = len(self._files)
         self.facts = ClipFacts(

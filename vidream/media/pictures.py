@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,17 @@ from vidream.media.places import Source
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
 
 
+@cache
+def opens_heic() -> bool:
+    """Whether Pillow opens HEIC: with the package pillow-heif."""
+    try:
+        import pillow_heif  # noqa: PLC0415
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
 @contextmanager
 def open_picture(source: Source) -> Iterator[ImageFile.ImageFile]:
     """Open a picture, turning errors into :class:`InputError`."""
@@ -24,7 +36,8 @@ def open_picture(source: Source) -> Iterator[ImageFile.ImageFile]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures, and of odd tags
-            with Image.open(source.name, formats=_FORMATS) as opened:
+            formats = (*_FORMATS, "HEIF") if opens_heic() else _FORMATS
+            with Image.open(source.name, formats=formats) as opened:
                 _check_size(source, opened)
                 yield opened
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:

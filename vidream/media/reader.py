@@ -10,6 +10,7 @@ from vidream.core.closeable import Closeable
 from vidream.core.errors import InputError
 from vidream.core.frames import Frame
 from vidream.core.settings import ReadSettings, exact_rate
+from vidream.media.container import not_for_pipes
 from vidream.media.container_decoder import ContainerDecoder
 from vidream.media.conversion import Converter, shape_of, upright_size
 from vidream.media.decoder import Decoded, Decoder
@@ -88,6 +89,8 @@ class Reader(Closeable):
             decoder.begin_at(decoder.start + _exact(self._settings.start))
 
     def _nothing(self) -> InputError:
+        if self._decoder.is_unseekable:
+            return not_for_pipes(self._decoder.source)
         name, start, length = self._decoder.source.name, self._settings.start, self._decoder.length
         if start and 0 < length <= start:
             return InputError(

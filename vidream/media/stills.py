@@ -14,8 +14,8 @@ from vidream.core.frames import Alpha, Picture
 from vidream.core.settings import ReadSettings, WriteSettings
 from vidream.media.atomic import AtomicFile, cannot_write
 from vidream.media.info import fit
-from vidream.media.kinds import is_heic
-from vidream.media.pictures import on_black, open_picture, upright
+from vidream.media.kinds import has_tiles, is_heic
+from vidream.media.pictures import on_black, open_picture, opens_heic, upright
 from vidream.media.places import FileSource, Place, Source, StillTarget, VideoFile, parse_source
 from vidream.media.reader import open_reader
 
@@ -50,7 +50,7 @@ def read_still(place: Source | Place, settings: ReadSettings) -> Still:
     On black, unless ``settings.keep_alpha``: then its transparency is kept beside its colours.
     """
     source = parse_source(place)
-    if isinstance(source, FileSource) and source.path.is_file() and is_heic(source.path):
+    if isinstance(source, FileSource) and is_heic(source.path) and not opens_heic():
         return _read_heic(source, settings)
     with open_picture(source) as opened:
         if getattr(opened, "n_frames", 1) > 1:
@@ -69,6 +69,12 @@ def read_still(place: Source | Place, settings: ReadSettings) -> Still:
 
 
 def _read_heic(source: FileSource, settings: ReadSettings) -> Still:
+    """Read a picture with FFmpeg, which knows no tiles."""
+    if has_tiles(source.path):
+        raise InputError(
+            f"{source.name} is made of tiles, as phones make them: pip install 'vidream[heic]', or "
+            "save it as JPEG"
+        )
     with open_reader(VideoFile(source.path), settings) as reader:
         for frame in reader:
             return Still(frame.image.view(np.uint8), frame.alpha)

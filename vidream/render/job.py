@@ -4,12 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vidream.core.errors import SettingsError
+from vidream.core.errors import OutputError, SettingsError
 from vidream.core.presets import usual_preset
 from vidream.core.reporting import CancelToken, Reporter
 from vidream.core.settings import Settings, TimeSettings, schema
 from vidream.media.checks import check_source, check_target
-from vidream.media.places import Source, StillTarget, Target
+from vidream.media.places import (
+    Place,
+    Source,
+    StillTarget,
+    Target,
+    VideoFile,
+    parse_places,
+    parse_source,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,27 @@ class Job:
             )
         if self.settings.read.audio is not None:
             raise SettingsError("a picture has no sound: leave out `audio`, or animate it")
+
+
+def find_places(
+    source: Place, target: Place, settings: Settings, *, animated: bool
+) -> tuple[Source, Target]:
+    """Return the source and target of a job; stills are ``animated`` where that is asked for.
+
+    Raises:
+        InputError: the source cannot be read, which is looked at before the target is blamed.
+        OutputError: there is no such target.
+    """
+    try:
+        return parse_places(source, target, settings.write, animated=animated)
+    except OutputError:
+        read = parse_source(source)
+        check_source(read)
+        if isinstance(read, VideoFile):
+            from vidream.media.reader import open_reader  # noqa: PLC0415  (PyAV takes its time)
+
+            open_reader(read).close()
+        raise
 
 
 def default_preset(source: Source, target: Target, values: Mapping[str, Any]) -> str:

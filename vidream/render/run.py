@@ -9,9 +9,9 @@ from vidream.core.presets import preset_settings
 from vidream.core.queues import BackgroundConsumer
 from vidream.core.reporting import CancelledError, CancelToken, Reporter
 from vidream.core.settings import Settings
-from vidream.media.places import Place, parse_places
+from vidream.media.places import Place
 from vidream.render.checkpoint import Checkpoint
-from vidream.render.job import Job, default_preset, describe_stop
+from vidream.render.job import Job, default_preset, describe_stop, find_places
 from vidream.render.loop import render_frames
 from vidream.render.setup import Setup, open_setup
 
@@ -35,9 +35,7 @@ def dream_video(
         cancel: stops the render.
     """
     asked = settings is not None and settings.animation.asked
-    read, written = parse_places(
-        source, target, settings.write if settings else None, animated=asked
-    )
+    read, written = find_places(source, target, settings or Settings(), animated=asked)
     settings = settings or preset_settings(default_preset(read, written, {}))
     return run(Job(read, written, settings, reporter or Reporter(), cancel or CancelToken()))
 

@@ -189,7 +189,7 @@ class SegmentRecorder:
                 draft=AtomicFile(path, overwrite=True, durable=False),
             )
         since = pts - piece.times[0][0]
-        piece.writer.write(Frame(frame.image, frame.index, since, base, duration))
+        piece.writer.write(replace(frame, pts=since, time_base=base, duration=duration))
 
     def _spool(self, piece: _OpenSegment, frame: Frame) -> None:
         """Spool a frame; if the disk is full do without, unless a checkpoint relies on it."""

@@ -144,8 +144,11 @@ def _open_sink(
     in_one_go = job.source.is_live or job.is_animation
     if isinstance(target, SequenceTarget):
         assert work is not None
-        if tracks.streams:
-            _log.info("pictures hold no sound and no subtitles: left out")
+        names = {"audio": "sound", "subtitle": "subtitles"}
+        lost = list(dict.fromkeys(names[stream.type] for stream in tracks.streams))
+        lost += [name for name in ("chapters", "cover") if getattr(info, name)]
+        if lost:
+            _log.info("pictures hold no %s: left out", ", ".join(lost))
         return PictureSink(work, info, write, is_resumable=not in_one_go)
     assert isinstance(target, (VideoTarget, PipeTarget))
     if in_one_go or work is None or isinstance(target, PipeTarget):
