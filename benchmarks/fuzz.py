@@ -2,7 +2,8 @@
 
 usage: python benchmarks/fuzz.py [N] [--seed 0] [--workers 2] [--limit 20] [--keep FOLDER]
 
-Clips of every kind that is read, and pictures, are damaged in N ways: bits flipped, bytes
+Clips of every kind that is read, some with covers, chapters, subtitles and mattes, pictures and
+animations are damaged in N ways: bits flipped, bytes
 overwritten, numbers made huge, pieces lost, doubled or put elsewhere, the end cut off, the head of
 one put before the rest of another. The effect "none" makes a video or a picture of each, by
 settings that differ, some through a pipe, in processes that are ended when for longer than the
@@ -35,8 +36,12 @@ from typing import Any
 
 import av
 import numpy as np
+import roundtrip
 from PIL import Image, ImageCms
 from tables import Row, show
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from heif import make_heic
 
 _JOBS = 100  # for one process, so that the most that it held says something of each
 _ENDLESS = 6  # times the limit
@@ -67,22 +72,68 @@ KINDS = (
 )
 
 
-PICTURES = ("png", "jpg", "webp")
+# Suffix of a picture, and Pillow's name of its kind.
+PICTURES = {
+    **{"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF", "avif": "AVIF"},
+    **{"jfif": "JPEG"},
+}
+ANIMATIONS = ("anim.webp", "anim.png", "anim.gif")
+WRITTEN = ("png", "jpg", "webp")
 
 
 def make_pictures(folder: Path) -> list[Path]:
-    """Write a picture of each kind, with all that may lie in one."""
+    """Write a picture of each kind, with all that may lie in one, and animations."""
     made = []
     grid = np.indices((64, 96)).sum(0)
     picture = np.stack([grid * c % 256 for c in (2, 3, 5)], -1).astype(np.uint8)
-    for suffix in PICTURES:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for suffix, kind in PICTURES.items():
         image = Image.fromarray(picture)
         exif = image.getexif()
         exif[0x0112], exif[0x010E] = 6, "turned"
+        extra = {} if kind == "BMP" else {"exif": exif, "icc_profile": profile}
         made.append(folder / f"picture.{suffix}")
-        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-        image.save(made[-1], exif=exif, icc_profile=profile)
-    return made
+        image.save(made[-1], kind, **extra)
+    for name in ANIMATIONS:
+        images = [Image.fromarray(np.roll(picture, 5 * k, 1)).convert("RGBA") for k in range(4)]
+        for image in images:
+            image.putalpha(Image.fromarray((grid % 256).astype(np.uint8)))
+        made.append(folder / name)
+        images[0].save(
+            made[-1], save_all=True, append_images=images[1:], duration=[40, 100, 20, 500]
+        )
+    make_heic(folder / "picture.heic", picture, turn=1)
+    return [*made, folder / "picture.heic"]
+
+
+def make_dressed(folder: Path) -> list[Path]:
+    """Write films with all that goes along: covers, chapters, tags, subtitles, transparency."""
+    made = [
+        roundtrip.make(folder / f"{words}.{suffix}", codec, subtitles=words)
+        for suffix, codec, words in (
+            ("mkv", "libx264", "subrip"),
+            ("webm", "libvpx-vp9", "webvtt"),
+            ("mp4", "libx264", "mov_text"),
+        )
+    ]
+    made.append(roundtrip.make(folder / "dressed.mkv", sound=2))
+    options = {"auto-alt-ref": "0"}
+    made.append(roundtrip.make(folder / "matte.webm", "libvpx-vp9", "yuva420p", options=options))
+    made.append(roundtrip.make(folder / "matte.mov", "qtrle", "argb"))
+    with av.open(str(made[3])) as source, av.open(str(folder / "dressed.mp4"), "w") as out:
+        out.set_chapters(source.chapters())
+        streams = [s for s in source.streams if s.index < 3]
+        copied = {s.index: out.add_stream_from_template(s) for s in streams}
+        cover = out.add_mux_stream("mjpeg", width=32, height=32)
+        cover.disposition = av.stream.Disposition.attached_pic
+        for packet in source.demux():
+            if packet.size and packet.stream.index in copied:
+                packet.stream = copied[packet.stream.index]
+                out.mux(packet)
+            elif packet.size:
+                packet.stream, packet.pts, packet.dts = cover, 0, 0
+                out.mux(packet)
+    return [*made, folder / "dressed.mp4"]
 
 
 def make_clips(folder: Path) -> list[Path]:
@@ -190,7 +241,8 @@ def mutations(clips: list[Path], count: int, seed: int) -> Iterator[tuple[str, b
         data, ways = whole[which], chance.choices(WAYS, k=chance.choice((1, 1, 1, 2, 4)))
         for way in ways:
             data = way(chance, data, whole) or b"\0"
-        yield f"{number:05d}-{'+'.join(w.__name__ for w in ways)}{clips[which].suffix}", data
+        names = "+".join(way.__name__ for way in ways)
+        yield f"{number:05d}-{names}-{clips[which].name}", data
 
 
 # One process that renders what it is told to
@@ -201,12 +253,14 @@ def wishes(name: str, *, picture: bool) -> dict[str, Any]:
     chance = random.Random(name)
     ways: list[dict[str, Any]] = [{}, {}, {"start": 0.1}, {"max_side": 48}, {"fps": 10.0}]
     chosen = chance.choice(ways)
+    if "matte" in name or "anim" in name:
+        chosen = chosen | {"keep_alpha": chance.random() < 0.5}
     return {name: value for name, value in chosen.items() if not picture or name == "max_side"}
 
 
 def target_of(name: str, *, picture: bool) -> str:
-    suffixes = PICTURES if picture else ("mp4", "mp4", "mp4", "mkv", "gif", "y4m")
-    return f"out.{random.Random(name).choice(suffixes)}"
+    films = ("mp4", "mp4", "mkv", "mov", "webm", "gif", "webp", "y4m", "nut")
+    return f"out.{random.Random(name).choice(WRITTEN if picture else films)}"
 
 
 def render(source: Path, target: Path, values: dict[str, Any], *, piped: bool) -> dict[str, Any]:
@@ -304,8 +358,11 @@ class Worker:
 def plays(path: Path, frames: int) -> bool:
     """Whether a file can be decoded to its end, and has that many frames."""
     try:
-        if path.suffix[1:] in PICTURES:
-            Image.open(path).load()
+        if path.suffix[1:] in WRITTEN:
+            with Image.open(path) as opened:
+                for number in range(getattr(opened, "n_frames", 1)):
+                    opened.seek(number)
+                    opened.load()
             return True
         with av.open(str(path)) as clip:
             # Some fall on their neighbour's tick of the clock, and are left out. In a file without
@@ -320,7 +377,7 @@ def examine(name: str, data: bytes, folder: Path, process: Worker, limit: float)
     """Render one damaged file, and look at what that left."""
     place = folder / name
     place.mkdir()
-    picture = Path(name).suffix[1:] in PICTURES
+    picture = "-picture." in name
     source = place / f"source{Path(name).suffix}"
     target = place / target_of(name, picture=picture)
     source.write_bytes(data)
@@ -352,7 +409,8 @@ def fuzz(
     lock = threading.Lock()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        jobs = mutations([*make_clips(folder), *make_pictures(folder)], count, seed)
+        clips = [*make_clips(folder), *make_pictures(folder), *make_dressed(folder)]
+        jobs = mutations(clips, count, seed)
 
         def work() -> None:
             process: Worker | None = None
@@ -394,7 +452,7 @@ def main() -> None:
     ends: dict[str, Counter[str]] = {}
     slowest, peak, faults, began = {"seconds": 0.0}, 0, 0, time.perf_counter()
     for ended, data in fuzz(options.count, options.seed, options.workers, options.limit):
-        ends.setdefault(Path(ended["name"]).suffix[1:], Counter())[ended["end"]] += 1
+        ends.setdefault(ended["name"].rpartition("-")[2], Counter())[ended["end"]] += 1
         peak = max(peak, ended.get("peak", 0))
         slowest = max(slowest, ended, key=lambda e: e["seconds"])
         if ended["end"] not in ("whole", "refused"):

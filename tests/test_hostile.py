@@ -73,12 +73,12 @@ def frames(source, **settings):
 def test_what_is_damaged_is_refused_in_a_line_or_made_into_what_plays(fuzz, tmp_path, seed):
     whole = tmp_path / "whole"
     whole.mkdir()
-    clips = [*fuzz.make_clips(whole), *fuzz.make_pictures(whole)]
+    clips = [*fuzz.make_clips(whole), *fuzz.make_pictures(whole), *fuzz.make_dressed(whole)]
     ends = set()
     for name, data in fuzz.mutations(clips, 2 * len(clips), seed):
         place = tmp_path / name
         place.mkdir()
-        picture = Path(name).suffix[1:] in fuzz.PICTURES
+        picture = "-picture." in name
         source = place / f"source{Path(name).suffix}"
         target = place / fuzz.target_of(name, picture=picture)
         source.write_bytes(data)

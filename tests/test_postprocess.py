@@ -348,12 +348,13 @@ def test_the_command_postprocesses_a_dream(tmp_path):
 def test_files_that_cannot_be_used(clip, tmp_path):
     (tmp_path / "text.png").write_text("Dear diary")
     (tmp_path / "text.mp4").write_text("Dear diary")
+    (tmp_path / "empty").mkdir()
     given = [
         (["--mask", tmp_path / "no.png"], f"mask: {tmp_path / 'no.png'} does not exist"),
         (["--mask", tmp_path / "no.mp4"], f"mask: {tmp_path / 'no.mp4'} does not exist"),
         (["--mask", tmp_path / "text.png"], "mask: "),
         (["--mask", tmp_path / "text.mp4"], "mask: "),
-        (["--mask", tmp_path], "is a folder"),
+        (["--mask", tmp_path / "empty"], "is a folder"),
         (["--mask", "-"], "give a file"),
         (
             ["--match-color", tmp_path / "no.png"],
@@ -366,7 +367,7 @@ def test_files_that_cannot_be_used(clip, tmp_path):
         # Said before anything slow is done: there is no such network.
         line = one_line(run(clip, "-o", tmp_path / "d.mp4", "--network", "none", *arguments))
         assert says in line, line
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["text.mp4", "text.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "text.mp4", "text.png"]
 
 
 @pytest.mark.parametrize(

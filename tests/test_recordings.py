@@ -133,6 +133,7 @@ def sidecars(path):
     with av.open(str(plain)) as a, av.open(str(small)) as b, av.open(str(path), "w") as out:
         sources = [b.streams.video[0], a.streams.video[0], a.streams.audio[0]]
         streams = [out.add_stream_from_template(source) for source in sources]
+        streams[1].disposition = av.stream.Disposition.default
         for clip, chosen in ((a, [1, 2]), (b, [0])):
             for packet in clip.demux([sources[k] for k in chosen]):
                 if packet.dts is not None:

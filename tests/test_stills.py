@@ -68,7 +68,7 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=says):
             read(tmp_path / name)
     Image.fromarray(textured(48, 64)).save(tmp_path / "big.png")
-    monkeypatch.setattr("vidream.media.stills.MAX_PIXELS", 1000)
+    monkeypatch.setattr("vidream.media.pictures.MAX_PIXELS", 1000)
     with pytest.raises(InputError, match="64×48"):
         read(tmp_path / "big.png")
 

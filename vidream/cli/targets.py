@@ -10,6 +10,7 @@ import click
 from vidream.core.errors import VidreamError
 from vidream.core.settings import Settings
 from vidream.media.codecs import CONTAINERS
+from vidream.media.kinds import is_picture_name
 from vidream.media.places import (
     PICTURES,
     Fifo,
@@ -55,7 +56,8 @@ def plan_targets(
     """
     if output is not None and not _is_folder(output):
         if len(sources) > 1:
-            raise click.UsageError(f"{len(sources)} sources need a folder: -o FOLDER/")
+            quoted = " (frames of a clip: a pattern in quotes)" if _pictures(sources) else ""
+            raise click.UsageError(f"{len(sources)} sources need a folder: -o FOLDER/{quoted}")
         return Plan((Task(sources[0], output),))
     tasks = [Task(source, _target(source, output, suffix, moving=moving)) for source in sources]
     if output is None:  # `vidream *.mp4` may name dreams of an earlier run
@@ -71,6 +73,10 @@ def plan_targets(
         by_target[os.path.normcase(task.target)] = task.source
     folder = None if output is None or Path(output).exists() else Path(output)
     return Plan(tuple(tasks), len(sources) > 1 or output is not None, folder)
+
+
+def _pictures(sources: Sequence[str]) -> bool:
+    return all(is_picture_name(Path(source)) for source in sources)
 
 
 def _is_folder(output: str) -> bool:

@@ -83,7 +83,7 @@ def _open(source: Source) -> av.container.InputContainer:
 
 
 class _Stream:
-    """A stream that cannot seek, and keeps its first bytes."""
+    """A stream that keeps its first bytes; all else is as it is."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -95,6 +95,9 @@ class _Stream:
         if len(self.head) < _HEAD:
             self.head += data[:_HEAD]
         return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def not_for_pipes(source: Source) -> InputError:

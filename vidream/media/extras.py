@@ -32,9 +32,10 @@ def open_tracks(
     """
     tracks: list[Track | None] = []
     lost, unheld = set(), 0
-    first = defaults(list(templates))
-    for number, template in enumerate(templates):
+    for template in templates:
         check_template(template)
+    first = defaults(templates)
+    for number, template in enumerate(templates):
         track: Track | None = None
         if template.type == "audio" and container.audio is None:
             lost.add("sound")

@@ -28,9 +28,7 @@ def choose_video(file: OpenInput) -> av.VideoStream:
         raise InputError(f"{name} holds no video, only sound or nothing: give a video")
     longest = max(map(_length, videos))
     films = [s for s in videos if not _is_picture(s, longest)] or videos
-    largest = max(map(_area, films))
-    # Depth maps and enhancement layers are of a quarter of the film's size, or less.
-    films = [s for s in films if _area(s) == largest or 4 * _area(s) > largest]
+    # Depth maps and enhancement layers are smaller than the film, or not the default.
     stream = max(films, key=lambda s: (s.disposition & av.stream.Disposition.default, _area(s)))
     stream.thread_type = "AUTO"
     check_size(name, stream.width, stream.height)

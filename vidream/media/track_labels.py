@@ -1,5 +1,6 @@
 """What players show of a track: its language and title, and which one they begin with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import av
@@ -53,7 +54,7 @@ def label(stream: Any, template: Any, muxer: str, *, default: bool) -> bool:
     return True
 
 
-def defaults(templates: list[Any]) -> set[int]:
+def defaults(templates: Sequence[Any]) -> set[int]:
     """Return the places of the tracks that players begin with: one of each type, at least."""
     chosen = {n for n, t in enumerate(templates) if t.disposition & av.stream.Disposition.default}
     sound = [n for n, template in enumerate(templates) if template.type == "audio"]

@@ -36,7 +36,10 @@ class PostprocessSettings(Validated):
         common=True,
     )
     mask: str | None = _postprocess(
-        None, "Dream only where this image or video is white.", metavar="FILE", common=True
+        None,
+        "Dream only where this image or video is white, or opaque.",
+        metavar="FILE",
+        common=True,
     )
     feather: int = _postprocess(
         8, "Soft edge inside the mask, in pixels.", metavar="PIXELS", within=(0, 512)
