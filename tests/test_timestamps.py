@@ -133,3 +133,12 @@ def test_a_stray_time_is_no_seam():
 def test_any_packets_are_moved_somewhere(packets):
     fixer, _ = shifted([(k, time, 0.02) for k, time in packets], forward=True)
     assert fixer.jumps <= len(packets)
+
+
+def test_a_base_stays_one_that_ffmpeg_has_numbers_for():
+    ticks = TimeBase(Fraction(2**30 + 7, 2**30 + 1))
+    ticks.refine(Fraction(1, 3))
+    assert max(ticks.base.as_integer_ratio()) < 2**31
+    finer = TimeBase(Fraction(1, 25))
+    finer.refine(Fraction(1, 3))
+    assert finer.base < Fraction(1, 1000)

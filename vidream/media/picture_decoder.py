@@ -1,5 +1,6 @@
 """Clips that are made of pictures: numbered files, and animations that FFmpeg does not read."""
 
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -7,12 +8,15 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from vidream.core.errors import InputError
 from vidream.media.checks import check_source
 from vidream.media.decoder import ClipFacts, Decoded, Decoder
 from vidream.media.info import Colour
 from vidream.media.pictures import animation, open_picture, upright
 from vidream.media.places import AnimationFile, PictureFiles, StillFile
 from vidream.media.tracks import TrackPacket
+
+_log = logging.getLogger(__name__)
 
 RATE = Fraction(25)
 """Frames per second of numbered pictures, if nothing else is said."""
@@ -74,11 +78,19 @@ class AnimationDecoder(Decoder):
 
     def items(self) -> Iterator[Decoded | TrackPacket]:
         """Yield the pictures."""
-        time = -round(self.offset / _MILLISECOND)
-        for picture, milliseconds in animation(self.source):
-            shown = milliseconds if milliseconds > _LEAST else _USUAL
-            yield Decoded(time, _frame(picture), shown)
-            time += shown
+        begin = time = -round(self.offset / _MILLISECOND)
+        try:
+            for picture, milliseconds in animation(self.source):
+                shown = milliseconds if milliseconds > _LEAST else _USUAL
+                yield Decoded(time, _frame(picture), shown)
+                time += shown
+        except InputError:
+            if time == begin:
+                raise
+            _log.info(
+                "%s cannot be read beyond %.1f s: what is before that is taken",
+                self.source.name, (time - begin) / 1000,
+            )  # fmt: skip
 
 
 def _frame(picture: npt.NDArray[np.uint8]) -> av.VideoFrame:

@@ -1,5 +1,6 @@
 """Pictures as Pillow reads them."""
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,11 @@ from vidream.media.checks import check_source
 from vidream.media.info import MAX_PIXELS
 from vidream.media.places import Source
 
+# What Pillow's readers raise for files that are damaged, or too large.
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error),
+    *(IndexError, KeyError, TypeError, MemoryError, OverflowError, Image.DecompressionBombError),
+)
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
 
 
@@ -40,7 +46,7 @@ def open_picture(source: Source) -> Iterator[ImageFile.ImageFile]:
             with Image.open(source.name, formats=formats) as opened:
                 _check_size(source, opened)
                 yield opened
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except _DAMAGED as error:
         why = getattr(error, "strerror", None) or "it is damaged, or no picture"
         raise InputError(f"{source.name} is not a picture that can be read: {why}") from error
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 _MOST_TICKS = 2**62
+_MOST_INT = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,10 @@ class TimeBase:
     def refine(self, begin: Fraction) -> None:
         """Make ticks fine enough to begin at a time in seconds."""
         if self._own > POLICY.coarse and (begin / self._own).denominator > 1:
-            self.factor = math.ceil(self._own / POLICY.fine)
+            factor = math.ceil(self._own / POLICY.fine)
+            # A damaged base may be one that FFmpeg has no numbers for.
+            if max((self._own / factor).as_integer_ratio()) < _MOST_INT:
+                self.factor = factor
 
     def since(self, time: int, begin: Fraction) -> int:
         """Return the ticks from a beginning in seconds to a time in the container's ticks."""
