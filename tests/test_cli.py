@@ -176,9 +176,10 @@ def write(folder: Path, name: str, content: bytes) -> Path:
 
 
 def test_sources_that_are_no_video(tmp_path):
+    (tmp_path / "empty").mkdir()
     given = {
         tmp_path / "missing.mp4": "does not exist",
-        tmp_path: "is a folder",
+        tmp_path / "empty": "is a folder",
         write(tmp_path, "empty.mp4", b""): "is empty",
         write(tmp_path, "text.mp4", b"Dear diary,\n" * 50): "not a video",
         write(tmp_path, "text.png", b"Dear diary,\n" * 50): "not a",

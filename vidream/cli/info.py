@@ -78,7 +78,8 @@ def _target(dream: str, record: Record) -> str:
     still = parse_source(record.source).is_picture
     if digits is None or still or path.suffix.lower() not in PICTURES:
         return dream
-    name = f"{path.name[: digits.start()]}%0{len(digits[0])}d{path.name[digits.end() :]}"
+    field = "%d" if len(digits[0]) == 1 else f"%0{len(digits[0])}d"
+    name = f"{path.name[: digits.start()]}{field}{path.name[digits.end() :]}"
     return str(path.with_name(name))
 
 

@@ -38,8 +38,9 @@ _KEPT = frozenset((
 # fmt: on
 
 
-# Rates of files without timestamps, for recordings whose ticks are much finer.
-_RATES = (24, 25, 30, 50, 60)
+# Rates of files without timestamps, for recordings that come at any time.
+_RATES = (30, 60)
+_DENOMINATORS = (1, 2, 1001)  # of rates that are real
 _NEARLY = Fraction(99, 100)
 
 
@@ -253,12 +254,13 @@ def _wanted_rate(settings: ReadSettings) -> Fraction | None:
 def _constant_rate(mean: Fraction | None, tick: Fraction | None) -> Fraction | None:
     """Return the rate at which a file without timestamps shows a clip.
 
-    Where frames come at any time, or nearly, one that is usual: none is to be lost.
+    A tick that no camera has is a mean, and would lose frames that come faster.
     """
     if mean is None:
         return None
     least = mean * _NEARLY
-    if tick and (least <= tick <= _RATES[-1] or tick == mean):
+    real = tick and tick.denominator in _DENOMINATORS and least <= tick
+    if tick and real and (tick <= _RATES[-1] or tick == mean):
         return tick
     return next((Fraction(rate) for rate in _RATES if rate >= least), mean)
 

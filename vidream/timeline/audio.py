@@ -17,7 +17,7 @@ import numpy.typing as npt
 from vidream.core.errors import InputError
 from vidream.core.settings import BANDS
 from vidream.media.container import open_container
-from vidream.media.places import Place, Source, parse_source
+from vidream.media.places import Place, Source, VideoFile, parse_source
 from vidream.media.streams import choose_audio
 
 _log = logging.getLogger(__name__)
@@ -73,6 +73,8 @@ def analyze(place: Place | Source) -> AudioEnvelope:
             "sound that settings follow is analyzed before the first frame, which a pipe or a "
             "camera cannot be: give its sound with `audio`"
         )
+    if not isinstance(source, VideoFile):
+        raise InputError(f"{source.name} has no sound to follow: give some with `audio`")
     levels = band_levels(_samples(source))
     if not len(levels):
         raise InputError(
