@@ -467,8 +467,9 @@ def main() -> None:
     old, _, after = rest.partition(END)
     if options.write:
         PAGE.write_text(f"{before}{BEGIN}{made}{END}{after}")
-    elif options.check and made != old:
-        sys.exit(f"{PAGE} has another table than this one:\n{made}")
+    elif options.check:
+        if made != old:
+            sys.exit(f"{PAGE} has another table than this one:\n{made}")
     else:
         print(made, end="")
 
