@@ -9,6 +9,8 @@ from vidream.cli.dream import dream, octaves, zoom
 from vidream.cli.info import info
 from vidream.cli.lists import list_names
 from vidream.cli.measure import measure
+from vidream.cli.preset import preset
+from vidream.cli.preview import atlas, preview
 
 __all__ = ["cli", "main"]
 
@@ -27,7 +29,7 @@ def cli() -> None:
     """Turn a video into a temporally coherent DeepDream."""
 
 
-for _command in (dream, zoom, octaves, measure, info, list_names):
+for _command in (dream, zoom, octaves, preview, atlas, preset, measure, info, list_names):
     cli.add_command(_command)
 
 

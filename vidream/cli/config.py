@@ -1,50 +1,27 @@
-"""Configuration files: settings in TOML."""
+"""Configuration files: settings in TOML, with a preset that they change."""
 
-import json
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from vidream.core.errors import SettingsError, describe_error
+from vidream.core.errors import SettingsError
 from vidream.core.presets import DEFAULT, preset_settings
-from vidream.core.settings import KeyTerm, Settings, TimeSettings, find_setting, schema
-from vidream.render.record import RUN_SETTINGS
+from vidream.core.settings import KeyTerm, Settings
+from vidream.core.settings_file import read_settings, write_settings
 
 
 def read_config(path: str) -> dict[str, Any]:
     """Return the settings in a file, by field, and ``preset``.
 
-    Its keys are fields or flags, ``preset``, and a table ``[keys]``::
-
-        preset = "eyes"
-        step-size = 0.01
-        [keys]
-        strength = "0s=0.2, 5s=1 linear"
-
     Raises:
-        SettingsError: it cannot be read, or a setting in it is invalid.
+        SettingsError: it cannot be read, or a setting or the preset in it is invalid.
     """
-    try:
-        content = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {describe_error(error)}") from error
-    except ValueError as error:
-        raise SettingsError(f"{path} is not TOML: {error}") from error
-    try:
-        return dict(_checked(name, value) for name, value in content.items())
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from error
-
-
-def _checked(name: str, value: Any) -> tuple[str, Any]:
-    if name == "preset":
-        preset_settings(str(value))
-        return name, value
-    field = find_setting(name).name
-    if field == "keys":
-        return field, TimeSettings(keys=value).keys
-    return field, schema()[field].check(value)
+    values = read_settings(path)
+    if "preset" in values:
+        try:
+            preset_settings(values["preset"])
+        except SettingsError as error:
+            raise SettingsError(f"{path}: {error}") from error
+    return values
 
 
 def merged(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,28 +34,4 @@ def merged(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
 
 def write_config(settings: Settings) -> str:
     """Return the configuration file of settings: what differs from the default preset."""
-    usual, values = preset_settings(DEFAULT).to_dict(), settings.to_dict()
-    lines = [f"preset = {_toml(DEFAULT)}"]
-    for name, value in values.items():
-        if value != usual[name] and value is not None and name not in {*RUN_SETTINGS, "keys"}:
-            lines.append(f"{name} = {_toml(value)}")
-    if settings.time.keys:
-        keys = settings.time.keys
-        lines += ["", "[keys]", *(f"{key.setting} = {_toml(str(key.curve))}" for key in keys)]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    """Return a value as TOML."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    if not isinstance(value, str):
-        return json.dumps(value)  # numbers, true and false are those of JSON
-    escaped = json.dumps(value, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\U{_scalar(c):08x}" for c in escaped)
-
-
-def _scalar(character: str) -> int:
-    """Return the code point of a character; that of a surrogate, which TOML forbids, is U+FFFD."""
-    code = ord(character)
-    return 0xFFFD if 0xD800 <= code < 0xE000 else code
+    return write_settings(settings, DEFAULT, preset_settings())

@@ -10,6 +10,9 @@ from vidream.core.presets import OCTAVE_PRESET
 
 _COMMANDS = [
     ("zoom, octaves", "Animate a still: an endless zoom, or its dream growing."),
+    ("preview", "Show what presets, layers or values give, side by side."),
+    ("atlas", "Show what each layer of a network gives."),
+    ("preset", "Keep presets of your own."),
     ("measure", "Measure a dream: warping error, strength, drift."),
     ("info", "Show how a dream was made."),
     ("list", "List presets, networks, layers, classes, flows, effects."),

@@ -12,11 +12,10 @@ from vidream.cli.command_line import command_line
 from vidream.cli.config import write_config
 from vidream.cli.options import Command, Option, unset
 from vidream.cli.terminal import fail
-from vidream.core.errors import InputError, SettingsError, VidreamError
+from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.settings import Settings
-from vidream.media.checks import check_source
 from vidream.media.places import PICTURES, parse_source
-from vidream.render.record import Record
+from vidream.render.record import Record, find_record
 
 
 @click.command(cls=Command, usage="info DREAM [OPTIONS]")
@@ -31,7 +30,7 @@ def info(dream: str, form: str | None) -> None:
     Files are named without their folders.
     """
     try:
-        record = _find(dream)
+        record = find_record(dream)
         settings = _settings(record)
         if form == "toml":
             if settings is None:
@@ -48,19 +47,6 @@ def info(dream: str, form: str | None) -> None:
         click.echo(json.dumps(asdict(record) | {"command": command}, indent=2, sort_keys=True))
     else:
         click.echo("\n".join(_printable(line) for line in _lines(dream, record, command)))
-
-
-def _find(dream: str) -> Record:
-    from vidream.media.metadata import read_comment  # noqa: PLC0415  (PyAV takes its time)
-
-    check_source(parse_source(dream))
-    record = Record.find(read_comment(dream))
-    if record is None:
-        raise InputError(
-            f"{dream} does not say how it was made: vidream did not make it, or another program "
-            "has written it since"
-        )
-    return record
 
 
 def _settings(record: Record) -> Settings | None:

@@ -1,13 +1,14 @@
 """``vidream list``."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 import click
 
 from vidream.cli.options import Command
 from vidream.cli.terminal import fail
 from vidream.core.errors import VidreamError
-from vidream.core.presets import DEFAULT, PRESETS
+from vidream.core.presets import DEFAULT, PRESETS, preset_names
 from vidream.core.registry import EFFECTS, FLOWS
 
 _OF_A_NETWORK = ("layers", "classes")
@@ -39,7 +40,8 @@ def list_names(kind: str, network: str | None) -> None:
 def _rows(kind: str, network: str) -> Iterable[tuple[str, str]]:
     if kind == "presets":
         default = {DEFAULT: " (default)"}
-        return ((name, p.shows + default.get(name, "")) for name, p in PRESETS.items())
+        own = ((name, "of your own") for name in preset_names() if name not in PRESETS)
+        return chain(((name, p.shows + default.get(name, "")) for name, p in PRESETS.items()), own)
     if kind in ("flows", "effects"):
         return ((name, "") for name in (FLOWS if kind == "flows" else EFFECTS).names())
     from vidream.networks import tables  # noqa: PLC0415  (it takes its time)

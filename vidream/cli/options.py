@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from vidream.core.errors import SettingsError, VidreamError
-from vidream.core.presets import PRESETS
+from vidream.core.presets import preset_settings
 from vidream.core.settings import Setting, find_setting, schema
 
 _ALL = "vidream.help-all"  # key of a click context: whether every option is shown
@@ -39,6 +39,20 @@ class _Value(click.ParamType[Any]):
             return self._setting.read(value) if isinstance(value, str) else value
         except SettingsError as error:
             self.fail(in_words(error), param, ctx)
+
+
+class PresetName(click.ParamType[str]):
+    """The name of a preset, or of one's own."""
+
+    name = "preset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; one of no preset is a usage error."""
+        try:
+            preset_settings(str(value))
+        except SettingsError as error:
+            self.fail(in_words(error), param, ctx)
+        return str(value)
 
 
 class Option(click.Option):
@@ -93,8 +107,7 @@ def options_of(group: str, *, but: Collection[str] = (), common: bool = False) -
 
 def preset_option(group: str, help: str) -> Option:
     """Return the option ``--preset``."""
-    kind = click.Choice(list(PRESETS))
-    return Option(["--preset"], metavar="NAME", group=group, type=kind, help=help)
+    return Option(["--preset"], metavar="NAME", group=group, type=PresetName(), help=help)
 
 
 def unset(value: Any) -> bool:
@@ -119,7 +132,7 @@ class Command(click.Command):
         self, *args: Any, usage: str, commands: Sequence[tuple[str, str]] = (), **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.no_args_is_help = True
+        self.no_args_is_help = any(isinstance(param, click.Argument) for param in self.params)
         self._usage, self._commands = usage, commands
         if not all(option.common for option in self.params if isinstance(option, Option)):
             self.params.append(_help_all())

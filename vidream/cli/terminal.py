@@ -89,7 +89,10 @@ def handled_signals() -> Iterator[Signals]:
 class ProgressBar(Reporter, Closeable):
     """Frames, frames per second and the time left, on a terminal; nothing elsewhere."""
 
-    def __init__(self, *, hidden: bool, signals: Signals | None = None) -> None:
+    def __init__(
+        self, *, hidden: bool, signals: Signals | None = None, unit: str = "frame"
+    ) -> None:
+        self._unit = unit
         self.done = 0
         self.expected: int | None = None
         self._signals = signals
@@ -109,7 +112,7 @@ class ProgressBar(Reporter, Closeable):
         if self._shows == "steps":
             self._call("set_description_str", f"frame {done} of {expected} ", refresh=False)
             return
-        self._show("frames", done, expected, initial=done - 1, unit="frame")
+        self._show("frames", done, expected, initial=done - 1, unit=self._unit)
 
     def step(self, done: int, total: int) -> None:
         """Show how much of the work is done where a single frame takes long."""

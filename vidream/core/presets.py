@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vidream.core.errors import SettingsError, unknown
+from vidream.core.own_presets import own_presets, read_preset
 from vidream.core.settings import Settings
 
 DEFAULT = "creatures"
@@ -169,18 +170,34 @@ def usual_preset(values: Mapping[str, Any], *, octaves: bool = False) -> str:
     return OCTAVE_PRESET if octaves else CLASS if values.get("classes") else DEFAULT
 
 
+def preset_names() -> tuple[str, ...]:
+    """Return the names of all presets, one's own last."""
+    return (*PRESETS, *(name for name in own_presets() if name not in PRESETS))
+
+
 def preset_settings(name: str = DEFAULT, **values: Any) -> Settings:
-    """Return the settings of a preset, updated with ``values``.
+    """Return the settings of a preset, or of one's own, updated with ``values``.
 
     Another network than the preset's takes its own layers unless ``layers`` are given.
 
     Raises:
         SettingsError: there is no such preset, or a value is out of range.
     """
-    if name not in PRESETS:
-        hint = f"The presets are {', '.join(PRESETS)}."
-        raise SettingsError(unknown("preset", name, PRESETS, hint))
-    base = Settings().updated(**PRESETS[name].values)
+    base = _preset_settings(name, frozenset())
     if values.get("network", base.dream.network) != base.dream.network:
         values.setdefault("layers", ())
     return base.updated(**values)
+
+
+def _preset_settings(name: str, within: frozenset[str]) -> Settings:
+    """Return the settings of a preset; ``within`` are those that are made of it."""
+    if name in PRESETS:
+        return Settings().updated(**PRESETS[name].values)
+    own = None if name in within else read_preset(name)
+    if own is None:
+        names = preset_names()
+        raise SettingsError(unknown("preset", name, names, f"The presets are {', '.join(names)}."))
+    base = _preset_settings(own.pop("preset", DEFAULT), within | {name})
+    if own.get("network", base.dream.network) != base.dream.network:
+        own.setdefault("layers", ())
+    return base.updated(**own)

@@ -7,11 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-from vidream.core.errors import SettingsError
-from vidream.core.settings import Settings
-from vidream.media.places import Source
+from vidream.core.errors import InputError, SettingsError
+from vidream.core.settings import Settings, schema
+from vidream.media.checks import check_source
+from vidream.media.places import Source, parse_source
 
-RUN_SETTINGS = frozenset(("overwrite", "resume", "keep_work"))
+RUN_SETTINGS = frozenset(name for name, setting in schema().items() if setting.option.per_run)
 """Settings of a run, which no frame depends on."""
 
 _MARK = "vidream "  # begins the line of a comment that holds a record
@@ -74,6 +75,24 @@ class Record:
             raise SettingsError(
                 f"vidream {self.version} made it, and {own_version()} cannot make it again: {error}"
             ) from error
+
+
+def find_record(dream: str) -> Record:
+    """Return the record of a file.
+
+    Raises:
+        InputError: it has none, or cannot be read.
+    """
+    from vidream.media.metadata import read_comment  # noqa: PLC0415  (PyAV takes its time)
+
+    check_source(parse_source(dream))
+    record = Record.find(read_comment(dream))
+    if record is None:
+        raise InputError(
+            f"{dream} does not say how it was made: vidream did not make it, or another program "
+            "has written it since"
+        )
+    return record
 
 
 def _parse(line: str) -> Record | None:

@@ -92,8 +92,11 @@ class WriteSettings(Validated):
         "medium", "Encoding speed: slow gives smaller files.", choices=("slow", "medium", "fast")
     )
     format: str = _output("y4m", "Format of a pipe.", choices=("y4m", "nut"))
-    overwrite: bool = _output(False, "Replace existing output.", common=True)
+    overwrite: bool = _output(False, "Replace existing output.", common=True, per_run=True)
     resume: bool = _output(
-        False, "Resume an interrupted run; start anew if there is none.", common=True
+        False,
+        "Resume an interrupted run; start anew if there is none.",
+        common=True,
+        per_run=True,
     )
-    keep_work: bool = _output(False, "Keep the work folder, .TARGET.vidream.")
+    keep_work: bool = _output(False, "Keep the work folder, .TARGET.vidream.", per_run=True)

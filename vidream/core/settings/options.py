@@ -31,6 +31,7 @@ class Option:
         keyword: a value that is no path, of a setting that takes paths.
         over_time: whether it may change from frame to frame.
         common: whether most people need it.
+        per_run: whether no frame depends on it.
     """
 
     help: str
@@ -44,6 +45,7 @@ class Option:
     keyword: str | None = None
     over_time: bool = False
     common: bool = False
+    per_run: bool = False
 
 
 def option(default: Any, help: str, group: str, **details: Any) -> Any:
