@@ -72,7 +72,7 @@ def test_heavy_packages_are_imported_in_one_place():
     homes = {
         "av": {"media", "timeline.audio", "render.joining"},
         "cv2": {"temporal.flow_opencv"},
-        "PIL": {"media.kinds", "media.pictures", "media.stills"},
+        "PIL": {"media.kinds", "media.pictures", "media.sheet", "media.stills"},
         "click": {"cli"},
         "tqdm": {"cli"},
         "matplotlib": {"measure.plot"},

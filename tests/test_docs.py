@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -67,7 +68,8 @@ def commands(page: Path) -> list[str]:
 def test_the_commands_of_the_pages_are_spelt_right(line):
     """Every option that a recipe uses is one that the command has."""
     name, *_ = [word for word in line.split()[1:2] if word in cli.commands] or ["dream"]
-    known = {
-        text for param in cli.commands[name].params for text in (*param.opts, *param.secondary_opts)
-    }
+    command = cli.commands[name]
+    if isinstance(command, click.Group):
+        command = command.commands[line.split()[2]]
+    known = {text for param in command.params for text in (*param.opts, *param.secondary_opts)}
     assert set(re.findall(r"(?<=\s)(-{1,2}[a-z][\w-]*)", line)) <= known

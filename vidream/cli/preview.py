@@ -54,7 +54,7 @@ def _option(*names: str, **how: Any) -> Option:
 
 
 def _listed(name: str, help: str) -> Option:
-    return _option(f"--{name}", metavar="A,B,…", help=help)
+    return _option(f"--{name}", f"{name}_shown", metavar="A,B,…", help=help)
 
 
 _PREVIEW: list[click.Parameter] = [
@@ -101,7 +101,8 @@ def preview(source: str, **options: Any) -> None:
     Frames are dreamed at most 512 pixels wide, unless a size is given, and shown smaller.
     """
     own = {name: options.pop(name) for name in ("at", "moments", "moving", "seconds", "cell")}
-    named = {name: options.pop(name) for name in ("presets", "layers", "strengths", "seeds")}
+    axes_of = ("presets", "layers", "strengths", "seeds")
+    named = {name: options.pop(f"{name}_shown") for name in axes_of}
     axes, output = options.pop("axes"), options.pop("output")
     quiet, verbose, config = (options.pop(name) for name in ("quiet", "verbose", "config"))
     preset = options.pop("preset")
@@ -150,12 +151,18 @@ def _columns(
             raise SettingsError(f"{axis!r} has no values: write NAME=A,B, as in octaves=2,4")
         found = find_setting(name)
         for text in _split(texts):
-            value = text.lower() in ("1", "true", "on") if found.type is bool else found.read(text)
+            value = _switch(found.name, text) if found.type is bool else found.read(text)
             value = (value,) if found.multiple else value
             yield f"{found.flag} {text}", preset_settings(base, **{**values, found.name: value})
     if not any(named.values()) and not axes:
         for name in (preset,) if preset else PRESETS:
             yield name, preset_settings(name, **values)
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise SettingsError(f"`{name}` is true or false; not {text!r}")
+    return text.lower() == "true"
 
 
 def _split(text: str | None) -> list[str]:
