@@ -21,8 +21,10 @@ def coded(path: Path, picture: np.ndarray) -> tuple[bytes, bytes]:
         stream = out.add_stream("libx265", rate=25, options={"x265-params": "log-level=error"})
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = "yuv420p"
-        out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        out.mux(stream.encode(None))
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            packet.pts = packet.dts = 0  # x265 leaves them uninitialized in so short a clip
+            out.mux(packet)
     with av.open(str(path)) as file:
         stream = file.streams.video[0]
         packet = next(p for p in file.demux(stream) if p.size)

@@ -8,7 +8,7 @@ import av
 
 from vidream.core.errors import OutputError
 from vidream.media.codecs import Container
-from vidream.media.layouts import nearest_layout
+from vidream.media.layouts import in_order, keeps_layout, nearest_layout
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +40,12 @@ class AudioTrack:
         self, out: av.container.OutputContainer, container: Container, number: int, template: Any
     ) -> None:
         self._out, self._number, self._lost = out, number, 0
+        self._template = template
         codec = template.codec_context.name
         known = template.codec_context.codec.canonical_name
         allowed = out.supported_codecs if container.copies is None else container.copies
-        self._copied = known in allowed or codec in allowed
+        held = known in allowed or codec in allowed
+        self._copied = held and keeps_layout(known, container.muxer, template)
         self._resamplers: dict[tuple[str, str, int], av.AudioResampler] = {}
         if not template.rate:
             raise ValueError("it has no sampling rate")
@@ -68,7 +70,7 @@ class AudioTrack:
                 self._out.mux(packet)
                 return
             for frame in packet.decode():
-                for uniform in self._uniform(frame):
+                for uniform in self._uniform(in_order(frame, self._template)):
                     self._out.mux(self.stream.encode(uniform))
         except _DAMAGED as error:
             self._lost += 1

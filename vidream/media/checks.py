@@ -35,7 +35,7 @@ def _check_file(source: FileSource, path: Path) -> None:
     if isinstance(source, PictureFiles):
         if not source.files:
             if path.is_dir():
-                raise InputError(f"{path} is a folder without pictures: give a file")
+                raise InputError(f"{path} is a folder without pictures: give files, as {path}/*")
             raise InputError(f"no picture fits {path}: check the names")
         return
     if not path.exists():

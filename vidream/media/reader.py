@@ -156,15 +156,16 @@ class Reader(Closeable):
     def _chapters(self, rate: Fraction | None) -> tuple[Chapter, ...]:
         """Return the chapters of what is read, on the clock of the frames."""
         settings, decoder = self._settings, self._decoder
+        first = Fraction(0) if settings.start is not None else decoder.start - decoder.offset
         ends = [end for end in (self._end(decoder),) if end is not None]
         if settings.frames and rate:
-            begin = decoder.start - decoder.offset
-            ends.append((begin if settings.start is None else 0) + settings.frames / rate)
-        begin = Fraction(0) if settings.start is not None else decoder.start - decoder.offset
+            ends.append(first + settings.frames / rate)
         found = []
         for chapter in decoder.facts.chapters:
-            start = max(chapter.start - decoder.offset, min(begin, Fraction(0)))
-            end = min([chapter.end - decoder.offset, *ends])
+            start, end = chapter.start - decoder.offset, chapter.end - decoder.offset
+            if settings.start is not None:
+                start = max(start, first)
+            end = min([end, *ends])
             if start < end:
                 found.append(Chapter(start, end, chapter.metadata))
         return tuple(found)

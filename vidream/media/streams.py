@@ -11,6 +11,7 @@ from vidream.core.errors import InputError, SettingsError
 from vidream.core.settings import parse_time
 from vidream.media.container import OpenInput, check_size, open_container
 from vidream.media.info import MAX_PIXELS, Chapter, Cover
+from vidream.media.layouts import settle_layout
 from vidream.media.places import Source
 from vidream.media.timeouts import decoding_threads
 
@@ -67,7 +68,10 @@ def is_cover(stream: Any) -> bool:
 
 def choose_audio(file: OpenInput) -> list[Any]:
     """Return the audio streams whose codec is known."""
-    return [s for s in file.container.streams.audio if s.codec_context]
+    found = [s for s in file.container.streams.audio if s.codec_context]
+    for stream in found:
+        settle_layout(stream)
+    return found
 
 
 def choose_subtitles(file: OpenInput) -> list[Any]:
