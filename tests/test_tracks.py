@@ -235,6 +235,20 @@ def test_languages_titles_and_defaults_go_along(tmp_path, start, end):
             assert bool(track.disposition & DEFAULT) == default
 
 
+def test_the_title_of_an_ogg_is_not_that_of_its_tracks(tmp_path):
+    source = tmp_path / "a.ogg"
+    film(source, video="libvpx", sound=[("libopus", "mono")], dress=titled)
+    copy(source, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as made:
+        assert made.metadata["title"] == "The film"
+        assert "title" not in made.streams.audio[0].metadata
+
+
+def titled(out):
+    for stream in out.streams:
+        stream.metadata["title"] = "The film"
+
+
 def test_a_language_that_mov_does_not_know_is_named(tmp_path, caplog):
     source = film(tmp_path / "a.mkv", sound=[("aac", "mono")], labels=[("gsw", "T", True)])
     caplog.set_level(logging.INFO, "vidream")

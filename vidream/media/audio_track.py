@@ -56,7 +56,9 @@ class AudioTrack:
         layout = nearest_layout(encoder, template.layout)
         self.stream = out.add_stream(encoder, rate=_encoded_rate(encoder, layout, template.rate))
         self.stream.layout = layout
-        changed = "" if layout == template.layout.name else f", {template.layout.name} as {layout}"
+        own = template.layout.name
+        named = not own.endswith("channels")  # which have no places
+        changed = f", {own} as {layout}" if named and own != layout else ""
         _log.info(
             "audio track %d: %s re-encoded to %s%s, as this container does not take it",
             number + 1, known, encoder.removeprefix("lib"), changed,

@@ -38,7 +38,9 @@ def label(stream: Any, template: Any, muxer: str, *, default: bool) -> bool:
         default: whether players begin with it.
     """
     tags = template.metadata
-    if title := tags.get("title") or tags.get("name"):
+    # The tags of Ogg's tracks are those of the file.
+    is_own = template.container.format.name != "ogg"
+    if is_own and (title := tags.get("title") or tags.get("name")):
         stream.metadata["title"] = title
     flags = template.disposition & ~av.stream.Disposition.attached_pic
     first = av.stream.Disposition.default
