@@ -534,3 +534,28 @@ def test_the_page_on_formats_says_what_is(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("suffix", "most"), [("gif", 655_350), ("webp", 16_777_215)])
+def test_a_picture_shows_no_longer_than_the_file_can_say(tmp_path, caplog, suffix, most):
+    source = paused(tmp_path / "a.mkv", [0, 40, 900_000_000, 900_000_040], codec="ffv1")
+    caplog.set_level(logging.INFO, "vidream")
+    dream_video(source, tmp_path / f"out.{suffix}", COPY)
+    with Image.open(tmp_path / f"out.{suffix}") as opened:
+        found = []
+        for number in range(opened.n_frames):
+            opened.seek(number)
+            opened.load()
+            found.append(round(opened.info["duration"]))
+    assert found == [40, most, 40, 40]
+    assert "longer than this file can say" in caplog.text
+
+
+def test_a_cover_without_a_size_is_left_out(tmp_path):
+    source = tmp_path / "a.mkv"
+    with av.open(str(source), "w") as out:
+        out.add_attachment("cover.jpg", "image/jpeg", b"\xff\xd8\xff no picture")
+        fill(out, track(out, "libx264", (64, 48)), 3)
+    dream_video(source, tmp_path / "out.mp4", COPY)
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        assert len(made.streams.video) == 1

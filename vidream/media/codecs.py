@@ -139,6 +139,7 @@ class Container:
     copies: frozenset[str] | None = frozenset()  # audio to copy; None: all it takes
     audio: str | None = None  # encoder for other audio; None for a container without audio
     clock: Fraction | None = None  # fixed time base
+    longest: int | None = None  # ticks of it that a picture shows, at most
     options: dict[str, str] = field(default_factory=dict)
     subtitles: frozenset[str] | None = frozenset()  # that it holds; None: all it takes
     chapters: bool = False
@@ -186,8 +187,13 @@ CONTAINERS = {
         "webm", ("vp9", "av1"), frozenset(("opus", "vorbis")), "libopus",
         options=_BITEXACT, subtitles=frozenset(("webvtt",)), chapters=True, alpha=True,
     ),
-    ".gif": Container("gif", ("gif",), clock=_CENTISECOND, options={"loop": "0"}),
-    ".webp": Container("webp", ("webp",), clock=_MILLISECOND, options={"loop": "0"}, alpha=True),
+    ".gif": Container(
+        "gif", ("gif",), clock=_CENTISECOND, longest=2**16 - 1, options={"loop": "0"}
+    ),
+    ".webp": Container(
+        "webp", ("webp",), clock=_MILLISECOND, longest=2**24 - 1, options={"loop": "0"},
+        alpha=True,
+    ),
     ".y4m": Container("yuv4mpegpipe", ("raw",)),
     ".nut": Container("nut", ("raw",), None, "pcm_s16le", chapters=True),
 }

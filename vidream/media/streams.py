@@ -113,7 +113,7 @@ def _cover(source: Source, index: int) -> Cover | None:
     with suppress(InputError), open_container(source) as file:  # which its packet would be lost to
         stream: Any = file.container.streams[index]
         packet = file.worker.run(lambda: next(file.container.demux(stream), None))
-        if packet is not None and packet.size:
+        if packet is not None and packet.size and stream.width and stream.height:
             codec = stream.codec_context.name
             return Cover(bytes(packet), codec, stream.width, stream.height)
     return None
@@ -135,5 +135,7 @@ def log_unused_tracks(file: OpenInput, used: list[Any]) -> None:
 
 def _describe(file: OpenInput, stream: Any) -> str:
     number = 1 + file.container.streams.video.index(stream)
-    codec = stream.codec_context.name if stream.codec_context else "unknown"
+    if not stream.codec_context:
+        return f"video track {number} (of an unknown codec)"
+    codec = stream.codec_context.name
     return f"video track {number} ({codec}, {stream.width}×{stream.height})"

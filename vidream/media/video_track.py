@@ -56,6 +56,7 @@ class VideoTrack:
         else:
             scaling = _scaling(self._input.colour, info, str(context.pix_fmt))
             self._graph = filter_graph(source, scaling)
+        self._longest, self._over = container.longest, 0
         self._first: int | None = None
         self._end = self._last = self._encoded = 0
 
@@ -71,7 +72,7 @@ class VideoTrack:
                 yield from self._again(tick)
             pts = self._constant.tick(frame)
         else:
-            pts = round(frame.pts * frame.time_base / self._base)
+            pts = self._within(round(frame.pts * frame.time_base / self._base))
         if pts is None or (self._first is not None and pts <= self._last):
             _log.debug("frame %d falls on its neighbour's tick: left out", frame.index)
             return
@@ -83,6 +84,16 @@ class VideoTrack:
         self._shown, self._encoded = converted, self._encoded + 1
         self._end = pts + converted.duration
         yield from self._again(pts)
+
+    def _within(self, pts: int) -> int:
+        """Return a time less far from the last one if no picture can show for so long."""
+        if self._longest is None or self._first is None:
+            return pts
+        over = pts - self._over - self._last - self._longest
+        if over > 0:
+            self._over += over
+            _log.info("a picture shows longer than this file can say: shortened")
+        return pts - self._over
 
     def _again(self, pts: int) -> "list[av.Packet[Any]]":
         """Return the encoder's packets after the last picture, at a time."""
