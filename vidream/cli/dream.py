@@ -29,7 +29,8 @@ _COMMANDS = [
 def dream(**options: Any) -> None:
     """Turn a video into a temporally coherent DeepDream.
 
-    SOURCE is a video, a picture, noise:640x360, a camera (/dev/video0, camera:0), or - for a pipe.
+    SOURCE is a video, a picture, pictures (frames/%05d.png), noise:640x360, a camera (/dev/video0,
+    camera:0), or - for a pipe.
     TARGET is a video (.mp4 .mov .mkv .webm .gif .webp), a picture (.png .jpg .webp), pictures
     (frames/%05d.png), a folder, or - for a pipe.
     """
