@@ -90,7 +90,7 @@ class PictureFiles(FileSource):
             found = [path for path in _in(folder) if named.fullmatch(path.name)]
         else:
             found = [path for path in _in(folder) if fnmatch(path.name, name)]
-        pictures = (path for path in found if kind_of(path) is FileKind.PICTURE)
+        pictures = (p for p in found if is_picture_name(p) or kind_of(p) is FileKind.PICTURE)
         return tuple(sorted(pictures, key=lambda path: by_number(path.name)))
 
 
