@@ -34,8 +34,10 @@ class Mask(Closeable):
         self._softness = softness
         settings = ReadSettings(keep_alpha=True)
         self._image = TimedImage(place, "mask", settings)
-        with TimedImage(place, "mask", settings) as whole:
-            self._is_matte = any(map(_is_transparent, whole.frames()))
+        self._is_matte = False
+        if self._image.at(Fraction(0)).alpha is not None:
+            with TimedImage(place, "mask", settings) as whole:
+                self._is_matte = any(map(_is_transparent, whole.frames()))
         self._cached: tuple[tuple[int, Size], Tensor] | None = None
 
     def close(self) -> None:
