@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 from conftest import textured
+from PIL import Image
 
 COLOURS = [(230, 20, 20), (20, 200, 40), (30, 40, 220), (128, 128, 128), (240, 240, 20)]
 
@@ -60,6 +61,17 @@ def make_clip(
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
     return str(path)
+
+
+def delays(path):
+    """How long each picture of a GIF or a WebP shows, in ms."""
+    found = []
+    with Image.open(path) as opened:
+        for number in range(opened.n_frames):
+            opened.seek(number)
+            opened.load()
+            found.append(round(opened.info["duration"]))
+    return found
 
 
 def bars(width=80, height=48):

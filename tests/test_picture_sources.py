@@ -12,6 +12,7 @@ from conftest import textured
 from heif import make_heic
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media import delays
 from PIL import Image
 from test_cli import one_line, run
 
@@ -28,15 +29,6 @@ COPY = Settings().updated(effect="none")
 
 def picture(number=0):
     return textured(48, 64, number)
-
-
-def shown(path):
-    """Give the pictures of an animation and how long each shows, in ms."""
-    with Image.open(path) as opened:
-        for number in range(opened.n_frames):
-            opened.seek(number)
-            opened.load()
-            yield np.array(opened.convert("RGB")), round(opened.info["duration"])
 
 
 # --- pictures by their content
@@ -249,12 +241,12 @@ def test_a_damaged_picture_among_them_is_named(tmp_path):
 DELAYS = [100, 40, 500, 20, 2000]
 
 
-def animate(path, delays=DELAYS, **options):
+def animate(path, shown=DELAYS, **options):
     """Write an animation, transparent in part."""
-    made = [Image.fromarray(picture(k)) for k in range(len(delays))]
+    made = [Image.fromarray(picture(k)) for k in range(len(shown))]
     if path.suffix == ".webp":
         options = {"lossless": True, **options}
-    made[0].save(path, save_all=True, append_images=made[1:], duration=delays, loop=0, **options)
+    made[0].save(path, save_all=True, append_images=made[1:], duration=shown, loop=0, **options)
     return path
 
 
@@ -287,15 +279,15 @@ def test_it_is_its_first_picture_where_the_target_does_not(tmp_path, caplog, nam
 @pytest.mark.parametrize("target", ["gif", "webp"])
 @settings(max_examples=15)
 @given(
-    delays=st.lists(st.sampled_from([20, 30, 40, 100, 370, 2000]), min_size=2, max_size=6),
+    shown=st.lists(st.sampled_from([20, 30, 40, 100, 370, 2000]), min_size=2, max_size=6),
     disposal=st.sampled_from([1, 2]),
 )
-def test_every_delay_is_kept_the_last_one_too(tmp_path_factory, source, target, delays, disposal):
+def test_every_delay_is_kept_the_last_one_too(tmp_path_factory, source, target, shown, disposal):
     folder = tmp_path_factory.mktemp("delays")
     options = {"disposal": disposal} if source == "gif" else {}
-    animate(folder / f"a.{source}", delays, **options)
+    animate(folder / f"a.{source}", shown, **options)
     dream_video(folder / f"a.{source}", folder / f"out.{target}", COPY)
-    assert [delay for _, delay in shown(folder / f"out.{target}")] == delays
+    assert delays(folder / f"out.{target}") == shown
 
 
 def test_an_animation_masks_and_guides_as_a_video_does(tmp_path, clip):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vidream.cli.options import given_values
 from vidream.core.errors import SettingsError
 from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.settings import KeyTerm, Settings
@@ -30,6 +31,18 @@ def merged(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     own = {term.setting for term in keys}
     kept = tuple(term for term in config.get("keys", ()) if term.setting not in own)
     return {**config, **given, **({"keys": (*keys, *kept)} if keys or kept else {})}
+
+
+def given_preset(
+    preset: str | None, config: str | None, options: dict[str, Any]
+) -> tuple[str | None, dict[str, Any]]:
+    """Return the preset that is named, if any, and the settings that are given.
+
+    What is typed goes over what is in the file ``config``; raises as :func:`read_config`.
+    """
+    values = merged(read_config(config) if config else {}, given_values(options))
+    of_file = values.pop("preset", None)
+    return preset or of_file, values
 
 
 def write_config(settings: Settings) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -25,7 +23,7 @@ from vidream.cli.options import (
     preset_option,
 )
 from vidream.cli.table import lines
-from vidream.cli.terminal import ProgressBar, fail, messages, say
+from vidream.cli.terminal import ProgressBar, end_stopped, fail, messages
 from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.settings import Settings
@@ -123,9 +121,8 @@ def measure(source: str, dream: str, preset: str | None, **options: Any) -> None
         report = _measure(source, dream, settings, request)
     except VidreamError as error:
         fail(error)
-    except KeyboardInterrupt:
-        say("stopped; a measurement is of the whole clip")
-        sys.exit(128 + signal.SIGINT)
+    except KeyboardInterrupt as stop:
+        end_stopped("stopped; a measurement is of the whole clip", stop)
     if request.as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False))
     else:

@@ -12,6 +12,10 @@ from vidream.core.settings import Setting, find_setting, schema
 _ALL = "vidream.help-all"  # key of a click context: whether every option is shown
 
 
+LOOK = (*("Dream", "Content", "Style", "Examples (pixelnn)", "Ascent", "Motion", "Postprocessing"),)
+"""Groups of the schema that say what is dreamed, and how it is shown."""
+
+
 def _flag(name: str) -> str:
     try:
         setting = find_setting(name)

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from vidream.cli.config import merged, read_config
+from vidream.cli.config import given_preset
 from vidream.cli.options import (
+    LOOK,
     Command,
     Option,
-    given_values,
     in_words,
     options_of,
     preset_option,
@@ -28,10 +28,7 @@ from vidream.core.settings import Settings, schema
 from vidream.core.settings_file import write_settings
 
 # What belongs to a clip, and not to a look.
-_GROUPS = (
-    *("Dream", "Content", "Style", "Examples (pixelnn)", "Ascent", "Motion", "Postprocessing"),
-    *("Over time", "Octave animation", "Zoom"),
-)
+_GROUPS = (*LOOK, "Over time", "Octave animation", "Zoom")
 
 
 @click.group(
@@ -61,10 +58,8 @@ def save(name: str, dream: str | None, config: str | None, overwrite: bool, **op
     try:
         if name in PRESETS:
             raise SettingsError(f"{name} is a preset of vidream: choose another name")
-        values = merged(read_config(config) if config else {}, given_values(options))
-        base = base or values.pop("preset", None) or DEFAULT
-        values.pop("preset", None)
-        text = _text_of_dream(dream, values) if dream else _text(base, values)
+        base, values = given_preset(base, config, options)
+        text = _text_of_dream(dream, values) if dream else _text(base or DEFAULT, values)
         path = save_preset(name, text, overwrite=overwrite)
     except SettingsError as error:
         raise click.UsageError(in_words(error)) from error

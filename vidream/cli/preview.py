@@ -1,7 +1,5 @@
 """``vidream preview`` and ``vidream atlas``: what settings give, before a long render."""
 
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -9,9 +7,10 @@ from typing import Any
 
 import click
 
-from vidream.cli.config import merged, read_config
+from vidream.cli.config import given_preset
 from vidream.cli.options import (
     LOGGING,
+    LOOK,
     Command,
     Option,
     given_values,
@@ -19,7 +18,14 @@ from vidream.cli.options import (
     options_of,
     preset_option,
 )
-from vidream.cli.terminal import ProgressBar, Stopped, fail, handled_signals, messages, say
+from vidream.cli.terminal import (
+    ProgressBar,
+    end_stopped,
+    fail,
+    handled_signals,
+    messages,
+    say,
+)
 from vidream.core.allocator import keep_freed_memory
 from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, preset_settings
@@ -41,10 +47,7 @@ PRESETS = (
 """The presets of a preview that names none: those that show things, and need no download."""
 
 _ATLAS_SIDE = 320
-_GROUPS = (
-    *("Dream", "Content", "Style", "Examples (pixelnn)", "Ascent", "Motion", "Postprocessing"),
-    *("Over time", "Device"),
-)
+_GROUPS = (*LOOK, "Over time", "Device")
 _READ = ("start", "end", "duration", "width", "height", "max_side")
 _WRITE = ("overwrite", "crf")
 
@@ -107,9 +110,7 @@ def preview(source: str, **options: Any) -> None:
     quiet, verbose, config = (options.pop(name) for name in ("quiet", "verbose", "config"))
     preset = options.pop("preset")
     try:
-        values = merged(read_config(config) if config else {}, given_values(options))
-        preset = preset or values.pop("preset", None)
-        values.pop("preset", None)
+        preset, values = given_preset(preset, config, options)
         columns = list(_columns(preset, values, named, axes))
         moments = tuple(parse_time(time) for time in own["at"])
     except SettingsError as error:
@@ -179,8 +180,7 @@ def _places(
         if output is None:
             path = Path(source.rstrip("/"))
             output = str(path.with_name(f"{path.stem}.preview{'.mp4' if moving else '.jpg'}"))
-        is_film = moving or Path(output).suffix.lower() in (".mp4", ".mov", ".mkv", ".webm", ".gif")
-        target = parse_target(output, settings.write, moving=is_film)
+        target = parse_target(output, settings.write, moving=moving)
         if not isinstance(target, (StillTarget, VideoTarget)):
             raise SettingsError("a preview is one file: give a name such as sheet.jpg")
         check_target(target, read, settings.write)
@@ -204,8 +204,7 @@ def _run(
     except VidreamError as error:
         fail(error)
     except KeyboardInterrupt as stop:
-        say("stopped; nothing was written")
-        sys.exit(128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT))
+        end_stopped("stopped; nothing was written", stop)
     if not quiet:
         say(f"{target.name} is done")
 

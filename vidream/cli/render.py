@@ -6,14 +6,30 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from vidream.cli.config import merged, read_config
-from vidream.cli.options import LOGGING, Option, given_values, in_words, options_of, preset_option
+from vidream.cli.config import given_preset
+from vidream.cli.options import (
+    LOGGING,
+    LOOK,
+    Option,
+    in_words,
+    options_of,
+    preset_option,
+)
 from vidream.cli.targets import Plan, Task, is_up_to_date, plan_targets
-from vidream.cli.terminal import ProgressBar, Signals, Stopped, fail, handled_signals, messages, say
+from vidream.cli.terminal import (
+    ProgressBar,
+    Signals,
+    Stopped,
+    end_stopped,
+    fail,
+    handled_signals,
+    messages,
+    say,
+)
 from vidream.core.allocator import keep_freed_memory
 from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, preset_settings
@@ -21,10 +37,7 @@ from vidream.core.reporting import CancelledError
 from vidream.core.settings import Settings
 from vidream.render.job import Job, default_preset, find_places
 
-_GROUPS = (
-    *("Dream", "Content", "Style", "Examples (pixelnn)", "Ascent", "Motion", "Postprocessing"),
-    *("Over time", "Input"),
-)
+_GROUPS = (*LOOK, "Over time", "Input")
 
 
 def render_options(
@@ -98,9 +111,7 @@ def render_command(animate: str | None, options: dict[str, Any]) -> None:
     quiet, verbose = options.pop("quiet"), options.pop("verbose")
     config, preset = options.pop("config"), options.pop("preset")
     try:
-        values = merged(read_config(config) if config else {}, given_values(options))
-        preset = preset or values.pop("preset", None)
-        values.pop("preset", None)
+        preset, values = given_preset(preset, config, options)
         # Keys of a zoom say how much.
         moved = any(term.setting in ("zoom", "rotate") for term in values.get("keys", ()))
         if animate is not None and not moved:
@@ -115,7 +126,7 @@ def render_command(animate: str | None, options: dict[str, Any]) -> None:
             render = _render_batch if plan.is_batch else _render_one
             render(plan, request, signals)
     except KeyboardInterrupt as stop:  # between two runs
-        _end("stopped", stop)
+        end_stopped("stopped", stop)
 
 
 def _render_one(plan: Plan, request: _Request, signals: Signals) -> None:
@@ -176,16 +187,10 @@ def _run(job: Job, request: _Request, signals: Signals) -> None:
             run(replace(job, reporter=progress, cancel=cancel))
         except CancelledError as error:
             progress.close()
-            _end(in_words(error), Stopped(signals.number or signal.SIGINT))
+            end_stopped(in_words(error), Stopped(signals.number or signal.SIGINT))
         except KeyboardInterrupt as stop:
             progress.close()
-            _end(progress.describe_stop(getattr(stop, "__notes__", [])), stop)
-
-
-def _end(text: str, stop: KeyboardInterrupt) -> NoReturn:
-    """Print how a run was stopped, and exit with the status of the signal."""
-    say(text)
-    sys.exit(128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT))
+            end_stopped(progress.describe_stop(getattr(stop, "__notes__", [])), stop)
 
 
 @contextlib.contextmanager

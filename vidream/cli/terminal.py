@@ -189,6 +189,12 @@ def say(text: str) -> None:
     click.echo(f"vidream: {text}", err=True)
 
 
+def end_stopped(text: str, stop: KeyboardInterrupt) -> NoReturn:
+    """Print how a run was stopped, and exit with the status of the signal."""
+    say(text)
+    sys.exit(128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT))
+
+
 def fail(error: VidreamError, status: int = 1) -> NoReturn:
     """Print an error in one line, and exit; quietly if nobody reads the output any more."""
     if _is_broken_pipe(error):

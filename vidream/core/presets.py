@@ -183,9 +183,12 @@ def preset_settings(name: str = DEFAULT, **values: Any) -> Settings:
     Raises:
         SettingsError: there is no such preset, or a value is out of range.
     """
-    base = _preset_settings(name, frozenset())
+    return _changed(_preset_settings(name, frozenset()), values)
+
+
+def _changed(base: Settings, values: dict[str, Any]) -> Settings:
     if values.get("network", base.dream.network) != base.dream.network:
-        values.setdefault("layers", ())
+        values = {"layers": (), **values}
     return base.updated(**values)
 
 
@@ -197,7 +200,4 @@ def _preset_settings(name: str, within: frozenset[str]) -> Settings:
     if own is None:
         names = preset_names()
         raise SettingsError(unknown("preset", name, names, f"The presets are {', '.join(names)}."))
-    base = _preset_settings(own.pop("preset", DEFAULT), within | {name})
-    if own.get("network", base.dream.network) != base.dream.network:
-        own.setdefault("layers", ())
-    return base.updated(**own)
+    return _changed(_preset_settings(own.pop("preset", DEFAULT), within | {name}), own)

@@ -9,6 +9,7 @@ import av
 from vidream.core.errors import OutputError
 from vidream.media.codecs import Container
 from vidream.media.layouts import in_order, keeps_layout, nearest_layout
+from vidream.media.tracks import takes
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +42,8 @@ class AudioTrack:
     ) -> None:
         self._out, self._number, self._lost = out, number, 0
         self._template = template
-        codec = template.codec_context.name
         known = template.codec_context.codec.canonical_name
-        allowed = out.supported_codecs if container.copies is None else container.copies
-        held = known in allowed or codec in allowed
+        held = takes(out, container.copies, template)
         self._copied = held and keeps_layout(known, container.muxer, template)
         self._resamplers: dict[tuple[str, str, int], av.AudioResampler] = {}
         if not template.rate:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from vidream.core.errors import InputError, OutputError, describe_error
@@ -17,6 +16,7 @@ from vidream.media.places import (
     StillTarget,
     Target,
     VideoTarget,
+    usable,
 )
 
 
@@ -48,15 +48,6 @@ def _check_file(source: FileSource, path: Path) -> None:
         raise InputError(f"{path} is empty: record or copy it again")
 
 
-@contextlib.contextmanager
-def _usable(path: Path) -> Iterator[None]:
-    """Turn errors of impossible names into :class:`OutputError`."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path} cannot be written: {describe_error(error)}") from error
-
-
 def check_target(target: Target, source: Source, settings: WriteSettings) -> None:
     """Raise :class:`OutputError` for a target that cannot be written, or is the source."""
     if isinstance(target, SequenceTarget):
@@ -72,7 +63,7 @@ def check_target(target: Target, source: Source, settings: WriteSettings) -> Non
 
 def check_output(path: Path, source: Source, *, overwrite: bool) -> None:
     """Raise :class:`OutputError` for a file that cannot be written, or is the source."""
-    with _usable(path):
+    with usable(path):
         if path.is_dir():
             raise OutputError(f"{path} is a folder: give the name of a file")
         if not path.parent.is_dir():

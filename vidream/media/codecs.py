@@ -213,8 +213,7 @@ def codec_for(
             has no ``crf``.
     """
     able = [name for name in container.codecs if info is None or CODECS[name].holds(info)]
-    if info is not None and info.has_alpha and not container.alpha:
-        able = []
+    able = [] if info is not None and info.has_alpha and not container.alpha else able
     lost, leave_out = ("transparency", "`keep_alpha`")
     holders = ".webm, .mov, .mkv, .webp or pictures (.png, .webp)"
     if info is not None and info.is_hdr:

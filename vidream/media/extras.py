@@ -10,8 +10,9 @@ import av
 from vidream.media.audio_track import AudioTrack, check_template
 from vidream.media.codecs import Container
 from vidream.media.info import Chapter, Cover
-from vidream.media.subtitle_track import SubtitleTrack, holds_subtitles
+from vidream.media.subtitle_track import SubtitleTrack
 from vidream.media.track_labels import defaults, label, language_of
+from vidream.media.tracks import takes
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def open_tracks(
         The tracks, None for each that is left out; and what the file does not hold, for a message.
     """
     tracks: list[Track | None] = []
-    lost, unheld = set(), 0
+    lost, sounds = set(), 0
     for template in templates:
         check_template(template)
     first = defaults(templates)
@@ -43,14 +44,14 @@ def open_tracks(
             track = _open_audio(out, container, number, template)
         elif container.subtitles == frozenset():
             lost.add("subtitles")
-        elif holds_subtitles(out, container, template):
+        elif takes(out, container.subtitles, template):
             track = SubtitleTrack(out, template)
         else:
             _log.info(
                 "subtitle track %d is left out: this container does not take %s",
-                number + 1 - unheld, template.codec_context.codec.canonical_name,
+                number + 1 - sounds, template.codec_context.codec.canonical_name,
             )  # fmt: skip
-        unheld += template.type == "audio"
+        sounds += template.type == "audio"
         if track is not None and not label(
             track.stream, template, container.muxer, default=number in first
         ):

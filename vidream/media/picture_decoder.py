@@ -11,15 +11,13 @@ import numpy.typing as npt
 from vidream.core.errors import InputError
 from vidream.media.checks import check_source
 from vidream.media.decoder import ClipFacts, Decoded, Decoder
+from vidream.media.frame_rate import USUAL_RATE
 from vidream.media.info import Colour
 from vidream.media.pictures import animation, open_picture, upright
 from vidream.media.places import AnimationFile, PictureFiles, StillFile
 from vidream.media.tracks import TrackPacket
 
 _log = logging.getLogger(__name__)
-
-RATE = Fraction(25)
-"""Frames per second of numbered pictures, if nothing else is said."""
 
 _MILLISECOND = Fraction(1, 1000)
 _LEAST, _USUAL = 10, 100  # ms: a picture that shows no longer than the least shows as usual
@@ -33,9 +31,10 @@ class PictureFilesDecoder(Decoder):
     """
 
     def __init__(self, source: PictureFiles, rate: Fraction | None = None) -> None:
-        check_source(source)
         self.source, self._files = source, source.files
-        self._rate = rate or RATE
+        if not self._files:
+            check_source(source)  # which says so
+        self._rate = rate or Fraction(USUAL_RATE)
         count = len(self._files)
         self.facts = ClipFacts(
             aspect=Fraction(1),

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -275,8 +276,9 @@ def parse_target(
         stream = None if isinstance(place, (str, os.PathLike)) else place
         return PipeTarget(stream, CONTAINERS[f".{(settings or WriteSettings()).format}"])
     suffix = path.suffix.lower()
-    if _is_folder(path):
-        raise OutputError(f"{path} is a folder: give the name of a file")
+    with usable(path):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder: give the name of a file")
     if suffix in PICTURES and is_pattern(path.name):
         return SequenceTarget(path)
     if suffix in PICTURES and not moving:
@@ -293,10 +295,12 @@ def parse_target(
     )
 
 
-def _is_folder(path: Path) -> bool:
+@contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Turn errors of impossible names into :class:`OutputError`."""
     try:
-        return path.is_dir()
-    except OSError as error:  # its name is too long
+        yield
+    except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be written: {describe_error(error)}") from error
 
 

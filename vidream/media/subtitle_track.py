@@ -4,15 +4,6 @@ from typing import Any
 
 import av
 
-from vidream.media.codecs import Container
-
-
-def holds_subtitles(out: av.container.OutputContainer, container: Container, template: Any) -> bool:
-    """Whether a file can hold a subtitle track as it is."""
-    allowed = out.supported_codecs if container.subtitles is None else container.subtitles
-    codec = template.codec_context
-    return codec.name in allowed or codec.codec.canonical_name in allowed
-
 
 class SubtitleTrack:
     """A subtitle track, copied."""

@@ -10,6 +10,13 @@ from typing import Any
 _log = logging.getLogger(__name__)
 
 
+def takes(out: Any, allowed: frozenset[str] | None, template: Any) -> bool:
+    """Whether a file takes a track as it is: one of the ``allowed`` codecs, or any that it can."""
+    codec = template.codec_context
+    held = out.supported_codecs if allowed is None else allowed
+    return codec.name in held or codec.codec.canonical_name in held
+
+
 @dataclass(frozen=True, slots=True)
 class TrackPacket:
     """A packet and the number of its track, from 0."""

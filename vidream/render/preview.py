@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 
 from vidream.core.devices import choose_device
 from vidream.core.effect import Effect, Resources
@@ -112,19 +113,17 @@ def preview_sheet(
         VidreamError: whatever opening and dreaming raise.
     """
     frames = _moments(source, variants[0].settings, wanted)
-    sessions, cancel = _Sessions(source, reporter, moving=False), cancel or CancelToken()
+    sessions = _Sessions(source, reporter, moving=False)
     layout = _layout(frames, variants, wanted, with_source=with_source)
     first = int(with_source)
     cells = {(row, 0): _shown(frame, layout) for row, frame in enumerate(frames)} if first else {}
-    done, total = 0, len(frames) * len(variants)
+    counted = _counter(len(frames) * len(variants), progress, cancel)
     for column, variant in enumerate(variants, first):
         with sessions.open(variant.settings) as session:
             for row, frame in enumerate(frames):
                 session.flush()
                 cells[row, column] = _shown(session.push(frame), layout)
-                done += 1
-                progress(done, total)
-                cancel.check()
+                counted()
     picture = put(draw_labels(layout), layout, cells)
     write_still(target, Still(picture), variants[0].settings.write)
 
@@ -143,21 +142,19 @@ def preview_film(
     settings = variants[0].settings
     first = _moments(source, settings, replace(wanted, moments=1))[0]
     read = _read(settings, wanted, float(first.time), duration=wanted.seconds)
-    sessions, cancel = _Sessions(source, reporter, moving=True), cancel or CancelToken()
+    sessions = _Sessions(source, reporter, moving=True)
     with open_reader(source, read) as reader:
         frames = [replace(f, pts=f.pts + _ticks(first.time, f)) for f in reader]
         info = reader.info
     layout = _layout([first], variants, wanted, with_source=True)
     films = [[_shown(frame, layout) for frame in frames]]
-    done, total = 0, len(frames) * len(variants)
+    counted = _counter(len(frames) * len(variants), progress, cancel)
     for variant in variants:
         films.append([])
         with sessions.open(variant.settings) as session:
             for index, frame in enumerate(frames):
                 films[-1].append(_shown(session.push(replace(frame, index=index)), layout))
-                done += 1
-                progress(done, total)
-                cancel.check()
+                counted()
     sheet, (width, height) = draw_labels(layout), layout.size
     made = VideoInfo(width=width, height=height, rate=info.rate, time_base=info.time_base)
     with closing(open_encoder(target, made, settings.write)) as encoder:
@@ -167,6 +164,18 @@ def preview_film(
             pts = frame.pts - frames[0].pts
             encoder.write(Frame(picture, index, pts, frame.time_base, frame.duration))
         encoder.finish()
+
+
+def _counter(total: int, progress: Progress, cancel: CancelToken | None) -> Callable[[], None]:
+    """Return what is called after each dream: it reports it, and stops if that is asked for."""
+    done = count(1)
+
+    def counted() -> None:
+        progress(next(done), total)
+        if cancel is not None:
+            cancel.check()
+
+    return counted
 
 
 def _ticks(time: Fraction, frame: Frame) -> int:
