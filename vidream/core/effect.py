@@ -69,7 +69,8 @@ class InitImage:
 class Effect(Protocol):
     """Turns the initial image of a frame into its output.
 
-    ``weights``, optional, maps names of weights files to their SHA-256 in hex, for the record.
+    Optional: ``weights`` maps names of weights files to their SHA-256 in hex, for the record;
+    ``deepens`` says that a frame shown again goes on from what became of it.
     """
 
     @property

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, Self, TypeVar
@@ -70,6 +71,35 @@ def prefetch(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Iterator[Ite
     finally:
         stopped.set()
         worker.join()
+
+
+class Latest(Generic[Item]):
+    """Holds the newest item of a stream: one that comes before the last is taken replaces it."""
+
+    def __init__(self) -> None:
+        self._items: deque[Item] = deque(maxlen=1)
+        self._changed = threading.Condition()
+        self._ended = False
+        self.dropped = 0
+
+    def put(self, item: Item) -> None:
+        """Offer an item."""
+        with self._changed:
+            self.dropped += len(self._items)
+            self._items.append(item)
+            self._changed.notify()
+
+    def end(self) -> None:
+        """Say that no item follows."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def take(self) -> Item | None:
+        """Wait for an item; None after the last."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._ended)
+            return self._items.popleft() if self._items else None
 
 
 class BackgroundConsumer(Generic[Item]):

@@ -4,7 +4,7 @@ What steps add that the network does not see would accumulate as contrast; and t
 propagated dream add less colour than the many of its first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from torch import Tensor
@@ -16,6 +16,10 @@ class ResidualStatistics:
 
     light: float = 0.0  # of the mean of R, G and B
     colour: float = 0.0  # of the departure from that
+
+    def scaled(self, factor: float) -> Self:
+        """Return those of a residual that is ``factor`` times as large."""
+        return replace(self, light=factor * self.light, colour=factor * self.colour)
 
     @classmethod
     def of(cls, residual: Tensor) -> Self:

@@ -1,5 +1,6 @@
 """The strength that the dreams of a scene should have, and its controllers."""
 
+import math
 from dataclasses import astuple, dataclass, field, replace
 from typing import Self
 
@@ -69,6 +70,16 @@ class TargetStrength:
         lost = 1 - sum(means) / (count * self.mean)
         hold = min(max(self.hold + policy.hold_rate * lost, 0.0), policy.max_hold)
         return replace(self, boost=boost, hold=hold, part_means=tuple(means))
+
+    def deepened(self, base: Self, depth: float) -> Self:
+        """Return the target of ``depth`` times the energy of a dream from scratch, ``base``."""
+        return replace(
+            self,
+            levels=tuple(depth * level for level in base.levels),
+            mean=depth * base.mean,
+            # Energy grows with the square of what is added.
+            residual=base.residual.scaled(math.sqrt(depth)),
+        )
 
     @property
     def state(self) -> State:

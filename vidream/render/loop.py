@@ -130,11 +130,15 @@ class Session(Closeable):
         state = None if motion.cut else last.state
         # A frame shown twice is shown alike, also where encoding has changed it a little. A guide
         # that moves lets the same frame become something else.
-        if state is not None and motion.duplicate and stages.guide is None:
+        dreams_on = stages.guide is not None or getattr(stages.effect, "deepens", False)
+        if state is not None and motion.duplicate and not dreams_on:
             again = propagated = True
             source, image = state.frame, state.image
         else:
-            again = False
+            again, index = False, frame.index
+            if state is not None and motion.duplicate:
+                # Flow leads to the first of those that are alike.
+                motion, index = motion.standing(state.index), state.index
             source = to_tensor(frame.image, stages.device)
             init = propagate(state, motion, source, context.settings.dream.coherence)
             image, effect_state = stages.effect.step(
@@ -142,7 +146,7 @@ class Session(Closeable):
             )
             propagated = init.new_mask is not None
             if stages.effect.recurrent:
-                new = DreamState(frame.index, source, image, effect=effect_state)
+                new = DreamState(index, source, image, effect=effect_state)
                 state = update_state(state, new, motion, context.settings.dream.recall)
         picture = last.picture
         moving = stages.postprocess.is_moving or stages.timeline.names
@@ -164,7 +168,7 @@ class Session(Closeable):
             seconds=time.perf_counter() - began,
             propagated=propagated,
             cut=motion.cut,
-            duplicate=motion.duplicate,
+            duplicate=tracked.motion.duplicate,
         )
         return Rendered(replace(frame, image=picture), report, self.checkpoint)
 

@@ -3,7 +3,7 @@
 It depends on the source alone, never on the dream, so it can run ahead of the effect.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -60,6 +60,19 @@ class Motion:
     duplicate: bool = False  # the frame shows the same as the one before
     keep: bool = False  # the frame becomes a keyframe
     fields: tuple[FlowField, ...] = ()  # to the previous frame, then to keyframes, closest first
+
+    def standing(self, index: int) -> "Motion":
+        """Return the motion of a duplicate that is dreamed on: none, from frame ``index``."""
+        nothing = FlowField(index, torch.zeros(1, 2, 1, 1), torch.ones(1, 1, 1, 1))
+        return replace(self, duplicate=False, fields=(nothing,))
+
+    @property
+    def speed(self) -> float:
+        """Mean displacement since the previous frame, as a share of the frame's width."""
+        if not self.fields:
+            return 0.0
+        flow = self.fields[0].flow
+        return float(flow.abs().sum(1).mean()) / flow.shape[-1]
 
 
 @dataclass(frozen=True, slots=True)
