@@ -17,6 +17,7 @@ PACKAGE = Path(vidream.__file__).parent
 # A module may import its own package, and packages of the layers under its own.
 LAYERS = """
     cli
+    studio
     render
     effects animate measure
     dream temporal postprocess timeline
@@ -72,7 +73,7 @@ def test_heavy_packages_are_imported_in_one_place():
     homes = {
         "av": {"media", "timeline.audio", "render.joining"},
         "cv2": {"temporal.flow_opencv"},
-        "PIL": {"media.kinds", "media.pictures", "media.sheet", "media.stills"},
+        "PIL": {"media.jpeg", "media.kinds", "media.pictures", "media.sheet", "media.stills"},
         "click": {"cli"},
         "tqdm": {"cli"},
         "matplotlib": {"measure.plot"},

@@ -11,6 +11,7 @@ from vidream.cli.lists import list_names
 from vidream.cli.measure import measure
 from vidream.cli.preset import preset
 from vidream.cli.preview import atlas, preview
+from vidream.cli.studio import studio
 
 __all__ = ["cli", "main"]
 
@@ -29,7 +30,8 @@ def cli() -> None:
     """Turn a video into a temporally coherent DeepDream."""
 
 
-for _command in (dream, zoom, octaves, preview, atlas, preset, measure, info, list_names):
+_COMMANDS = (*(dream, zoom, octaves, preview, atlas, preset, studio, measure, info, list_names),)
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

@@ -13,7 +13,18 @@ from vidream.render.job import default_preset
 from vidream.render.record import RUN_SETTINGS
 
 _COMMANDS = {None: dream, "zoom": zoom, "octaves": octaves}  # by `animate`
-_NAMES = ("dream", "zoom", "octaves", "preview", "atlas", "preset", "measure", "info", "list")
+_NAMES = (
+    "dream",
+    "zoom",
+    "octaves",
+    "preview",
+    "atlas",
+    "preset",
+    "studio",
+    "measure",
+    "info",
+    "list",
+)
 
 
 def command_line(source: str, target: str, settings: Settings) -> str:

@@ -13,6 +13,7 @@ _COMMANDS = [
     ("preview", "Show what presets, layers or values give, side by side."),
     ("atlas", "Show what each layer of a network gives."),
     ("preset", "Keep presets of your own."),
+    ("studio", "Open a page that shows, renders, and dreams a webcam."),
     ("measure", "Measure a dream: warping error, strength, drift."),
     ("info", "Show how a dream was made."),
     ("list", "List presets, networks, layers, classes, flows, effects."),

@@ -70,7 +70,8 @@ class Effect(Protocol):
     """Turns the initial image of a frame into its output.
 
     Optional: ``weights`` maps names of weights files to their SHA-256 in hex, for the record;
-    ``deepens`` says that a frame shown again goes on from what became of it.
+    ``deepens`` says that a frame shown again goes on from what became of it; ``strength(state)``
+    is the strength of the frame before, over that of one dreamed alone, for the report.
     """
 
     @property

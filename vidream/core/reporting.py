@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vidream.core.errors import VidreamError
+from vidream.core.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class FrameReport:
         propagated: whether it started from the previous output.
         cut: whether it begins a scene.
         duplicate: whether it repeats the previous frame, and so its output.
+        strength: energy of its dream over that of one from scratch; None if unknown.
     """
 
     index: int
@@ -29,6 +31,7 @@ class FrameReport:
     propagated: bool
     cut: bool = False
     duplicate: bool = False
+    strength: float | None = None
 
 
 class Reporter:
@@ -37,6 +40,9 @@ class Reporter:
     Called in the thread of :func:`vidream.render.run.run`. Must not raise: to stop a run there is
     :class:`CancelToken`.
     """
+
+    def output(self, frame: Frame) -> None:
+        """A frame is about to be written."""
 
     def frame(self, report: FrameReport) -> None:
         """A frame was written."""

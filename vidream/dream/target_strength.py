@@ -71,6 +71,13 @@ class TargetStrength:
         hold = min(max(self.hold + policy.hold_rate * lost, 0.0), policy.max_hold)
         return replace(self, boost=boost, hold=hold, part_means=tuple(means))
 
+    @property
+    def reached(self) -> float:
+        """Mean energy at full size, as last measured, over that of a dream from scratch."""
+        if not self.part_means or self.mean <= 0:
+            return 1.0
+        return sum(self.part_means) / (len(self.part_means) * self.mean)
+
     def deepened(self, base: Self, depth: float) -> Self:
         """Return the target of ``depth`` times the energy of a dream from scratch, ``base``."""
         return replace(

@@ -59,6 +59,10 @@ class DreamEffect:
         dream, target = refiner.refine(init, frame, target, context.index)
         return dream, target.state
 
+    def strength(self, state: State) -> float | None:
+        """Return the energy of a dream over that of one from scratch, by the state after it."""
+        return TargetStrength.from_state(state).reached if state else None
+
     def _guided_by(self, guide: Picture | None) -> Dreamer:
         """Return the dreamer with that guide, which may last for several frames."""
         if guide is None:

@@ -17,7 +17,7 @@ from vidream.media.info import MAX_PIXELS
 from vidream.media.places import Source
 
 # What Pillow's readers raise for files that are damaged, or too large.
-_DAMAGED = (
+DAMAGED = (
     *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error),
     *(IndexError, KeyError, TypeError, MemoryError, OverflowError, Image.DecompressionBombError),
 )
@@ -46,7 +46,7 @@ def open_picture(source: Source) -> Iterator[ImageFile.ImageFile]:
             with Image.open(source.name, formats=formats) as opened:
                 _check_size(source, opened)
                 yield opened
-    except _DAMAGED as error:
+    except DAMAGED as error:
         why = getattr(error, "strerror", None) or "it is damaged, or no picture"
         raise InputError(f"{source.name} is not a picture that can be read: {why}") from error
 

@@ -118,6 +118,11 @@ def find(
     return Located(path, bool(weights.sha256))
 
 
+def is_here(weights: WeightsFile) -> bool:
+    """Whether a weights file is on this machine, so that nothing has to be downloaded."""
+    return any(path.is_file() for path in _candidates(weights))
+
+
 def digest_of(weights: WeightsFile, explicit: str | None = None) -> str:
     """Return the SHA-256, in hex, of a weights file that :func:`find` has found before."""
     if explicit is None and len(weights.sha256) == 64:

@@ -169,8 +169,13 @@ class Session(Closeable):
             propagated=propagated,
             cut=motion.cut,
             duplicate=tracked.motion.duplicate,
+            strength=self._strength(),
         )
         return Rendered(replace(frame, image=picture), report, self.checkpoint)
+
+    def _strength(self) -> float | None:
+        state, strength = self.checkpoint.state, getattr(self._stages.effect, "strength", None)
+        return None if state is None or strength is None else strength(state.effect)
 
     def _context(self, frame: Frame) -> Context:
         at = self._clock(frame)

@@ -55,19 +55,27 @@ class PreviewSettings:
     seconds: float = 2.0  # length of a preview that moves
 
 
-class _Sessions:
-    """Opens a session for each variant; variants of one network share it."""
+class Sessions:
+    """Opens sessions for variants of settings; those of one network share it.
 
-    def __init__(self, source: Source, reporter: Reporter | None, *, moving: bool) -> None:
-        self._source, self._reporter = source, reporter or Reporter()
-        self._moving = moving
+    Args:
+        reporter: receives the progress of downloads.
+        moving: whether their frames follow each other.
+        most: networks that are kept.
+    """
+
+    def __init__(
+        self, reporter: Reporter | None = None, *, moving: bool = False, most: int = 32
+    ) -> None:
+        self._reporter, self._moving, self._most = reporter or Reporter(), moving, most
         self._networks: dict[tuple[object, ...], Network] = {}
 
-    def open(self, settings: Settings) -> Session:
+    def open(self, settings: Settings, source: Source) -> Session:
+        """Open the session of all of a source, whose frames have their times in it."""
         whole = settings.updated(start=None, end=None, duration=None, frames=None, fps=None)
         if not self._moving:  # what it takes to go on from a frame is not needed
             whole = whole.updated(coherence=0.0)
-        timeline = open_timeline(whole, self._source)
+        timeline = open_timeline(whole, source)
         settings = timeline.settings
         device = choose_device(settings.dream.device)
         resources = Resources(self._reporter, MemoryBudget(settings.dream.memory, device))
@@ -89,7 +97,10 @@ class _Sessions:
             on_download=self._reporter.download,
             budget=resources.memory,
         )
+        self._networks.pop(key, None)
         self._networks[key] = dreamer.network
+        while len(self._networks) > self._most:  # the one that was not used for longest
+            self._networks.pop(next(iter(self._networks)))
         return DreamEffect(settings, resources, dreamer=dreamer)
 
 
@@ -112,14 +123,14 @@ def preview_sheet(
         CancelledError: it was cancelled; nothing is written.
         VidreamError: whatever opening and dreaming raise.
     """
-    frames = _moments(source, variants[0].settings, wanted)
-    sessions = _Sessions(source, reporter, moving=False)
+    frames = moments_of(source, variants[0].settings, wanted)
+    sessions = Sessions(reporter)
     layout = _layout(frames, variants, wanted, with_source=with_source)
     first = int(with_source)
     cells = {(row, 0): _shown(frame, layout) for row, frame in enumerate(frames)} if first else {}
     counted = _counter(len(frames) * len(variants), progress, cancel)
     for column, variant in enumerate(variants, first):
-        with sessions.open(variant.settings) as session:
+        with sessions.open(variant.settings, source) as session:
             for row, frame in enumerate(frames):
                 session.flush()
                 cells[row, column] = _shown(session.push(frame), layout)
@@ -140,9 +151,9 @@ def preview_film(
 ) -> None:
     """Write a short clip in whose cells each variant moves; raises as :func:`preview_sheet`."""
     settings = variants[0].settings
-    first = _moments(source, settings, replace(wanted, moments=1))[0]
+    first = moments_of(source, settings, replace(wanted, moments=1))[0]
     read = _read(settings, wanted, float(first.time), duration=wanted.seconds)
-    sessions = _Sessions(source, reporter, moving=True)
+    sessions = Sessions(reporter, moving=True)
     with open_reader(source, read) as reader:
         frames = [replace(f, pts=f.pts + _ticks(first.time, f)) for f in reader]
         info = reader.info
@@ -151,7 +162,7 @@ def preview_film(
     counted = _counter(len(frames) * len(variants), progress, cancel)
     for variant in variants:
         films.append([])
-        with sessions.open(variant.settings) as session:
+        with sessions.open(variant.settings, source) as session:
             for index, frame in enumerate(frames):
                 films[-1].append(_shown(session.push(replace(frame, index=index)), layout))
                 counted()
@@ -226,7 +237,7 @@ def _read(
     )
 
 
-def _moments(source: Source, settings: Settings, wanted: PreviewSettings) -> list[Frame]:
+def moments_of(source: Source, settings: Settings, wanted: PreviewSettings) -> list[Frame]:
     """Return the frames of a clip that are shown, numbered from 0, at their times in it.
 
     Raises:

@@ -87,6 +87,7 @@ def _checkpoints(job: Job, setup: Setup) -> Iterator[Checkpoint]:
         try:
             with closing(render_frames(setup.source, setup.session, setup.depth)) as frames:
                 for rendered in frames:
+                    job.reporter.output(rendered.frame)
                     wanted = sink.wants_checkpoint(rendered.frame.index)
                     output.put((rendered.frame, rendered.checkpoint if wanted else None))
                     yield rendered.checkpoint
