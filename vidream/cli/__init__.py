@@ -8,6 +8,7 @@ import click
 from vidream.cli.dream import dream, octaves, zoom
 from vidream.cli.info import info
 from vidream.cli.lists import list_names
+from vidream.cli.live import live
 from vidream.cli.measure import measure
 from vidream.cli.preset import preset
 from vidream.cli.preview import atlas, preview
@@ -30,7 +31,10 @@ def cli() -> None:
     """Turn a video into a temporally coherent DeepDream."""
 
 
-_COMMANDS = (*(dream, zoom, octaves, preview, atlas, preset, studio, measure, info, list_names),)
+_COMMANDS = (
+    *(dream, zoom, octaves, preview, atlas, preset, studio, live),
+    *(measure, info, list_names),
+)
 for _command in _COMMANDS:
     cli.add_command(_command)
 

@@ -14,16 +14,8 @@ from vidream.render.record import RUN_SETTINGS
 
 _COMMANDS = {None: dream, "zoom": zoom, "octaves": octaves}  # by `animate`
 _NAMES = (
-    "dream",
-    "zoom",
-    "octaves",
-    "preview",
-    "atlas",
-    "preset",
-    "studio",
-    "measure",
-    "info",
-    "list",
+    *("dream", "zoom", "octaves", "preview", "atlas", "preset", "studio", "live"),
+    *("measure", "info", "list"),
 )
 
 

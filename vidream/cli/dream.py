@@ -14,6 +14,7 @@ _COMMANDS = [
     ("atlas", "Show what each layer of a network gives."),
     ("preset", "Keep presets of your own."),
     ("studio", "Open a page that shows, renders, and dreams a webcam."),
+    ("live", "Dream a camera into a window or a pipe, at a rate that is kept."),
     ("measure", "Measure a dream: warping error, strength, drift."),
     ("info", "Show how a dream was made."),
     ("list", "List presets, networks, layers, classes, flows, effects."),

@@ -136,7 +136,9 @@ class Command(click.Command):
         self, *args: Any, usage: str, commands: Sequence[tuple[str, str]] = (), **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.no_args_is_help = any(isinstance(param, click.Argument) for param in self.params)
+        self.no_args_is_help = any(
+            isinstance(param, click.Argument) and param.required for param in self.params
+        )
         self._usage, self._commands = usage, commands
         if not all(option.common for option in self.params if isinstance(option, Option)):
             self.params.append(_help_all())

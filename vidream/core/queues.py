@@ -89,6 +89,11 @@ class Latest(Generic[Item]):
             self._items.append(item)
             self._changed.notify()
 
+    @property
+    def ended(self) -> bool:
+        """Whether no item follows."""
+        return self._ended
+
     def end(self) -> None:
         """Say that no item follows."""
         with self._changed:

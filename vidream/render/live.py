@@ -99,14 +99,14 @@ class RateControl:
             return
         if self.load > POLICY.most_load:
             if self.steps > self._base:
-                self._set_steps(max(self._base, float(int(self.steps) - 1)))
+                self._set_steps(max(self._base, _fewer(self.steps)))
             elif self.side > self._sides[0]:
                 self._set_side(self._largest(POLICY.wanted_load, below=self.side))
             else:
                 self._base = POLICY.least_steps
                 self._set_steps(self._base)
         elif still and self.load < POLICY.spare_load and self.steps < POLICY.most_steps:
-            self._set_steps(float(int(self.steps) + 1))
+            self._set_steps(_more(self.steps))
         elif not still or self.steps == self._base:
             if self._base < POLICY.base_steps and self.load < POLICY.spare_load:
                 self._base = POLICY.base_steps
@@ -131,6 +131,14 @@ class RateControl:
     def _set_steps(self, steps: float) -> None:
         self.steps = steps
         self._age, self._mean = 0, None
+
+
+def _more(steps: float) -> float:
+    return steps + 1 if steps >= 1 else 2 * steps
+
+
+def _fewer(steps: float) -> float:
+    return steps - 1 if steps > 1 else steps / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +238,12 @@ class LiveSession(Closeable):
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
-    def push(self, picture: Picture) -> LiveFrame:
+    def push(self, picture: Picture, spent: float = 0.0) -> LiveFrame:
         """Return the next picture, uint8 ``[H, W, 3]`` RGB, dreamed.
+
+        Args:
+            picture: as it comes.
+            spent: seconds that the caller spends on a picture besides.
 
         Raises:
             VidreamError: it cannot be dreamed; the next one may be.
@@ -258,7 +270,7 @@ class LiveSession(Closeable):
         made = LiveFrame(shown, size, seconds, control.steps, depth, not rendered.report.propagated)
         # A dream from scratch says nothing of those that follow.
         if rendered.report.propagated:
-            control.after(seconds, still=is_still)
+            control.after(seconds + spent, still=is_still)
         return made
 
     def _deepen(self, *, still: bool) -> None:

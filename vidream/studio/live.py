@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -65,7 +64,7 @@ class _Talk:
         self._arrived = asyncio.Event()
         self._times: deque[float] = deque(maxlen=_MOST_MESSAGES)
         self._dropped = 0
-        self._lock = threading.Lock()
+        self._encoding = 0.0  # seconds that the last picture took
 
     async def run(self) -> None:
         answers = asyncio.create_task(self._answer())
@@ -137,7 +136,10 @@ class _Talk:
     def _dream(self, data: bytes) -> tuple[dict[str, Any], bytes] | None:
         if self._session is None:
             return None
-        frame = self._session.push(from_jpeg(data, _MOST_PIXELS))
+        began = time.perf_counter()
+        picture = from_jpeg(data, _MOST_PIXELS)
+        decoded = time.perf_counter() - began
+        frame = self._session.push(picture, decoded + self._encoding)
         height, width = frame.size
         about = {
             "width": width,
@@ -146,4 +148,7 @@ class _Talk:
             "steps": frame.steps,
             "depth": round(frame.depth, 3),
         }
-        return about, to_jpeg(frame.picture)
+        began = time.perf_counter()
+        shown = to_jpeg(frame.picture)
+        self._encoding = time.perf_counter() - began
+        return about, shown

@@ -29,6 +29,9 @@ THUMBNAIL = 160
 MOVING_SECONDS = 2.0
 """Length of a preview that moves."""
 
+MOVING_RATE = 12.0
+"""Its frames per second."""
+
 _PATIENCE = 1.0  # seconds that a preview may take
 _CACHE = 2**26  # bytes
 
@@ -126,7 +129,12 @@ class Looks:
         """Write two seconds of the dream as a small video."""
         side = self._side(None)
         look = _only_look(settings).updated(
-            start=moment.time, duration=MOVING_SECONDS, max_side=side, overwrite=True, crf=20
+            start=moment.time,
+            duration=MOVING_SECONDS,
+            fps=MOVING_RATE,
+            max_side=side,
+            overwrite=True,
+            crf=20,
         )
         source = parse_source(str(moment.path))
         run(Job(source, parse_target(str(target), look.write), look, cancel=cancel))
