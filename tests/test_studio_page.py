@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import textured
 from media import make_clip
+from PIL import Image
 from studio_server import StudioServer
 from test_studio import LITTLE, by_command, render
 
@@ -173,7 +174,7 @@ def test_two_seconds_play(tab):
 
 def test_a_render_is_made_stopped_resumed_and_played(tab, folder, tmp_path):
     tab.choose()
-    for name, value in {**LITTLE, **SLOW}.items():
+    for name, value in {**LITTLE, **SLOW, "frames": 10}.items():
         tab.set(name, value)
     tab.page.click("#render")
     tab.until("document.querySelector('.render')?.dataset.done >= 2")
@@ -187,7 +188,7 @@ def test_a_render_is_made_stopped_resumed_and_played(tab, folder, tmp_path):
     tab.until("document.querySelector('.render .picture').naturalWidth > 0")
     tab.page.click(".render >> text=Watch")
     tab.until("document.querySelector('video.watched')?.readyState >= 3")
-    expected = by_command(folder, "film.dream.mp4", tmp_path, **SLOW)
+    expected = by_command(folder, "film.dream.mp4", tmp_path, **SLOW, frames=10)
     assert (folder / "film.dream.mp4").read_bytes() == expected
     with tab.page.expect_download() as download:
         tab.page.click(".render >> text=Download")
@@ -295,8 +296,7 @@ def test_it_is_used_by_keyboard_alone(tab):
     assert outline == "solid"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_it_has_no_serious_faults_of_accessibility(browser, studio, scheme, width):
     axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     studio.json("PUT", "/api/draft", {})
@@ -316,6 +316,58 @@ def test_it_has_no_serious_faults_of_accessibility(browser, studio, scheme, widt
     overflow = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0
     tab.context.close()
+
+
+SHOTS = {
+    "studio": ({"width": 1280, "height": 800}, "light", "clip"),
+    "studio-live": ({"width": 1280, "height": 800}, "dark", "live"),
+    "studio-phone": ({"width": 390, "height": 780}, "light", "clip"),
+    "studio-phone-dark": ({"width": 390, "height": 780}, "dark", "clip"),
+}
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_pictures_of_the_page_are_those_of_the_documents(browser, tmp_path):
+    """With UPDATE_SCREENSHOTS=1 they are taken anew, of a photograph that is panned over."""
+    with Image.open(DOCS.parent / "samples" / "cat.jpg") as opened:
+        picture = np.array(opened.convert("RGB").resize((520, 347)))
+    root = tmp_path / "clips"
+    root.mkdir()
+    pan = [np.ascontiguousarray(picture[20:320, k : k + 480]) for k in range(24)]
+    make_clip(root / "cat.mp4", pan)
+    server = StudioServer(root, tmp_path / "presets")
+    renew = os.environ.get("UPDATE_SCREENSHOTS")
+    try:
+        for name, (size, scheme, mode) in SHOTS.items():
+            tab = Tab(browser, server, color_scheme=scheme, permissions=["camera"])
+            tab.page.set_viewport_size(size)
+            tab.choose("cat.mp4")
+            if renew:
+                tab.until(
+                    "[...document.querySelectorAll('.thumb')].filter(t => t.dataset.of).length > 5"
+                )
+            if mode == "live":
+                tab.page.click("#mode-live")
+                tab.page.click("#camera")
+                tab.until("Number(document.getElementById('meter').dataset.frames) >= 20")
+            elif name == "studio":
+                body = {"clip": "cat.mp4", "target": "cat.dream.mp4", "preset": "creatures"}
+                values = {} if renew else {**LITTLE, "frames": 2}
+                made = server.json("POST", "/api/renders", {**body, "values": values})
+                server.wait_for(made["id"], "done", timeout=120)
+                tab.until("document.querySelector('.render .picture').naturalWidth > 0")
+            shot = tmp_path / f"{name}.png"
+            tab.page.screenshot(path=str(shot))
+            with Image.open(shot) as taken:
+                assert taken.size == tuple(size.values())
+                assert np.asarray(taken.convert("L")).std() > 20  # it shows something
+                if renew:
+                    taken.convert("RGB").save(DOCS / f"{name}.jpg", quality=82)
+            with Image.open(DOCS / f"{name}.jpg") as known:
+                assert known.size == tuple(size.values())
+            tab.context.close()
+    finally:
+        server.stop()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")

@@ -32,7 +32,7 @@ MOVING_SECONDS = 2.0
 MOVING_RATE = 12.0
 """Its frames per second."""
 
-_PATIENCE = 1.0  # seconds that a preview may take
+_PATIENCE = 0.8  # seconds that a preview may take
 _CACHE = 2**26  # bytes
 
 

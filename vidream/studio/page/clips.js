@@ -8,6 +8,8 @@ const chooser = document.getElementById("clip");
 const time = document.getElementById("time");
 const clock = document.getElementById("clock");
 const file = document.getElementById("file");
+const suffix = document.getElementById("suffix");
+const STILLS = new Set(["jpg", "png"]);
 const stage = document.getElementById("stage");
 
 const written = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
@@ -19,7 +21,7 @@ function showTime() {
   time.setAttribute("aria-valuetext", text);
 }
 
-async function describe() {
+export async function describe() {
   if (!state.clip) return;
   chooser.value = state.clip;
   try {
@@ -28,6 +30,7 @@ async function describe() {
     time.max = Math.max(0, clip.duration - frame).toFixed(3);
     time.step = frame.toFixed(4);
     time.disabled = clip.still;
+    if (clip.still !== STILLS.has(suffix.value)) suffix.value = clip.still ? "jpg" : "mp4";
     stage.style.setProperty("--shape", `${clip.width} / ${clip.height}`);
     stage.style.setProperty("--ratio", clip.width / clip.height);
     tell(`${clip.width} × ${clip.height}${clip.rate ? `, ${Number(clip.rate.toFixed(2))} frames/s` : ""}`);

@@ -1,5 +1,6 @@
 // The camera, dreamed: pictures go over a websocket, and come back onto a canvas.
 
+import { describe } from "./clips.js";
 import { setLive } from "./stage.js";
 import { listen, state, later } from "./state.js";
 import { complain, tell } from "./status.js";
@@ -156,6 +157,7 @@ listen(["preset", "values"], later(() => talk?.configure(), 200));
 function choose(live) {
   if (!live && talk) stop();
   setLive(live);
+  if (!live) describe();
   document.getElementById("mode-live").setAttribute("aria-pressed", String(live));
   document.getElementById("mode-clip").setAttribute("aria-pressed", String(!live));
   for (const part of document.querySelectorAll(".of-live")) part.hidden = !live;

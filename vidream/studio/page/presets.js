@@ -1,6 +1,7 @@
 // Presets, each with what it makes of this very frame.
 
 import { getPicture, page } from "./api.js";
+import { rest } from "./stage.js";
 import { change, later, listen, state } from "./state.js";
 
 const list = document.getElementById("preset-list");
@@ -64,6 +65,8 @@ async function loadThumbnails() {
     const frame = `${state.clip} ${state.time}`;
     const thumb = list.querySelector(`[data-name="${CSS.escape(preset.name)}"] .thumb`);
     if (thumb.dataset.of === frame) continue;
+    await rest();
+    if (signal.aborted) return;
     try {
       const query = { clip: state.clip, time: state.time, preset: preset.name, page };
       const url = URL.createObjectURL(await getPicture("thumbnail", query, signal));
@@ -85,4 +88,4 @@ export function showPresets(found) {
 }
 
 listen(["preset"], mark);
-listen(["clip", "time", "preset"], later(loadThumbnails, 900));
+listen(["clip", "time", "preset"], later(loadThumbnails, 300));

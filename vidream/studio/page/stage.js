@@ -8,6 +8,18 @@ const [stage, before, after, split, moving, busy, empty, move, side] = [
   "stage", "before", "after", "split", "moving", "busy", "empty", "move", "side",
 ].map((id) => document.getElementById(id));
 
+const REST = 700; // milliseconds without a new dream
+
+let asked = 0; // when the last dream was asked for, or came
+let underWay = 0;
+
+// Waits until nobody turns a knob: what is less urgent must not be in the way of the picture.
+export async function rest() {
+  while (underWay || performance.now() - asked < REST) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 let fetching = new AbortController();
 let dreaming = new AbortController();
 export let isLive = false;
@@ -38,6 +50,7 @@ async function showDream() {
   if (!state.clip || isLive) return;
   busy.hidden = false;
   const began = performance.now();
+  underWay += 1;
   try {
     const { blob, side: used } = await postPicture("dream", { ...look(), side: Number(side.value) }, signal);
     show(after, blob);
@@ -48,6 +61,8 @@ async function showDream() {
   } catch (error) {
     complain(error);
   }
+  underWay -= 1;
+  asked = performance.now();
   if (!signal.aborted) busy.hidden = true;
 }
 
@@ -99,4 +114,8 @@ split.addEventListener("input", () => stage.style.setProperty("--split", `${spli
 move.addEventListener("click", () => (moving.hidden ? startMoving() : endMoving()));
 side.addEventListener("change", showDream);
 listen(["clip", "time"], () => { endMoving(); frameSoon(); });
-listen(["clip", "time", "preset", "values"], () => { endMoving(); dreamSoon(); });
+listen(["clip", "time", "preset", "values"], () => {
+  asked = performance.now();
+  endMoving();
+  dreamSoon();
+});
