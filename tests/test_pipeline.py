@@ -84,6 +84,20 @@ def test_a_frame_shown_twice_has_the_same_dream_at_no_cost():
     assert [f.index for f, _ in done] == [0, 1, 2, 3, 4]
 
 
+def test_an_effect_that_deepens_goes_on_from_a_frame_shown_twice():
+    dark = np.full((48, 64, 3), 40, np.uint8)
+    dark[:, ::2] = 60
+    effect = Brighten()
+    effect.deepens = True
+    done = list(dream_frames([dark, dark, dark, dark + 5], SMALL, effect=effect))
+    assert [r.duplicate for _, r in done] == [False, True, True, False]
+    assert [r.propagated for _, r in done] == [False, True, True, True]
+    added = [(f.image.astype(int) - 45).mean() for f, _ in done]
+    assert added[0] < added[1] < added[2]
+    # What comes after the repeated ones goes on from the last of them.
+    assert added[3] > added[2]
+
+
 def test_nothing_is_carried_across_a_cut():
     first, second = textured(64, 96, 1) // 2, 255 - textured(64, 96, 2) // 2
     effect = Brighten()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from vidream.dream.dreamer import Dreamer, OctaveReport
     from vidream.render.job import Job
+    from vidream.render.live import LiveFrame, LiveSession
     from vidream.render.loop import Session
     from vidream.render.run import dream_video, run
     from vidream.render.setup import dream_frames, open_session
@@ -47,6 +48,7 @@ _HOMES = {
     ),
     "dream.dreamer": ("Dreamer", "OctaveReport"),
     "render.job": ("Job",),
+    "render.live": ("LiveFrame", "LiveSession"),
     "render.loop": ("Session",),
     "render.run": ("dream_video", "run"),
     "render.setup": ("dream_frames", "open_session"),

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,25 +13,26 @@ from typing import Any, TypeVar
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from vidream.core.errors import InputError, VidreamError
+from vidream.core.errors import InputError
 from vidream.core.own_presets import remove_preset, save_preset
 from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.reporting import CancelToken
 from vidream.core.settings import Settings
 from vidream.core.settings_file import write_settings
+from vidream.studio.answers import Refused, answer, as_json, body_of, number, picture
 from vidream.studio.device import Device, Urgency
 from vidream.studio.events import Events
 from vidream.studio.folder import OWN, Folder, too_large
 from vidream.studio.guard import Access, Guard
 from vidream.studio.live import LiveRoom
 from vidream.studio.looks import Looks, Moment
-from vidream.studio.renders import RenderQueue, plain
+from vidream.studio.renders import RenderQueue
 from vidream.studio.requests import asked_settings, describe_presets, describe_settings
 
 Recipe = Callable[[str, str, Settings], str]
@@ -40,9 +40,7 @@ Recipe = Callable[[str, str, Settings], str]
 
 Result = TypeVar("Result")
 
-_MOST_JSON = 2**18  # bytes
 _MOST_SIDE = 1280  # of a frame that is shown, in pixels
-_JPEG = "image/jpeg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +73,26 @@ class Studio:
         """Return the application."""
         page = files("vidream.studio") / "page"
         api = [
-            Route("/schema", _json(self.schema)),
-            Route("/clips", _json(self.clips)),
-            Route("/clips", _json(self.upload), methods=["PUT"]),
-            Route("/clip", _json(self.clip)),
-            Route("/frame", _answer(self.frame)),
-            Route("/dream", _answer(self.dream), methods=["POST"]),
-            Route("/thumbnail", _answer(self.thumbnail)),
-            Route("/moving", _json(self.moving), methods=["POST"]),
-            Route("/moving/{name}", _answer(self.moving_file)),
-            Route("/recipe", _json(self.recipe), methods=["POST"]),
-            Route("/presets", _json(self.save_preset), methods=["POST"]),
-            Route("/presets/{name}", _json(self.remove_preset), methods=["DELETE"]),
-            Route("/draft", _json(self.draft), methods=["PUT"]),
-            Route("/renders", _json(self.add_render), methods=["POST"]),
-            Route("/renders/{id}", _json(self.forget), methods=["DELETE"]),
-            Route("/renders/{id}/stop", _json(self.stop), methods=["POST"]),
-            Route("/renders/{id}/resume", _json(self.resume), methods=["POST"]),
-            Route("/renders/{id}/frame", _answer(self.newest)),
-            Route("/renders/{id}/file", _answer(self.rendered)),
-            Route("/events", _answer(self.follow)),
+            Route("/schema", as_json(self.schema)),
+            Route("/clips", as_json(self.clips)),
+            Route("/clips", as_json(self.upload), methods=["PUT"]),
+            Route("/clip", as_json(self.clip)),
+            Route("/frame", answer(self.frame)),
+            Route("/dream", answer(self.dream), methods=["POST"]),
+            Route("/thumbnail", answer(self.thumbnail)),
+            Route("/moving", as_json(self.moving), methods=["POST"]),
+            Route("/moving/{name}", answer(self.moving_file)),
+            Route("/recipe", as_json(self.recipe), methods=["POST"]),
+            Route("/presets", as_json(self.save_preset), methods=["POST"]),
+            Route("/presets/{name}", as_json(self.remove_preset), methods=["DELETE"]),
+            Route("/draft", as_json(self.draft), methods=["PUT"]),
+            Route("/renders", as_json(self.add_render), methods=["POST"]),
+            Route("/renders/{id}", as_json(self.forget), methods=["DELETE"]),
+            Route("/renders/{id}/stop", as_json(self.stop), methods=["POST"]),
+            Route("/renders/{id}/resume", as_json(self.resume), methods=["POST"]),
+            Route("/renders/{id}/frame", answer(self.newest)),
+            Route("/renders/{id}/file", answer(self.rendered)),
+            Route("/events", answer(self.follow)),
             WebSocketRoute("/live", self.live_socket),
         ]
         routes = [
@@ -135,7 +133,7 @@ class Studio:
         """Take in a clip."""
         most, length = self._settings.max_upload, request.headers.get("content-length", "")
         if length.isdigit() and int(length) > most:
-            raise _Refused(413, too_large(most))
+            raise Refused(413, too_large(most))
         name = request.query_params.get("name", "")
         made = await self.folder.upload(name, request.stream(), most)
         await run_in_threadpool(self.folder.check, made)
@@ -147,19 +145,19 @@ class Studio:
 
     async def frame(self, request: Request) -> Response:
         """Show a frame as it is."""
-        side = min(_MOST_SIDE, max(16, int(_number(request.query_params.get("side"), 640))))
-        return _picture(await run_in_threadpool(self.looks.frame, self._moment(request), side))
+        side = min(_MOST_SIDE, max(16, int(number(request.query_params.get("side"), 640))))
+        return picture(await run_in_threadpool(self.looks.frame, self._moment(request), side))
 
     # --- looks
 
     async def dream(self, request: Request) -> Response:
         """Dream a frame; a later request of the same page replaces one that waits."""
-        body = await _body(request)
+        body = await body_of(request)
         moment, settings = self._asked(body), asked_settings(body, self.folder)
-        side = int(_number(body.get("side"), 0)) or None
+        side = int(number(body.get("side"), 0)) or None
         work = partial(self.looks.dream, moment, settings, side and min(_MOST_SIDE, max(32, side)))
         data, used = await self._do(work, Urgency.LOOK, f"dream {body.get('page')}")
-        return _picture(data, {"x-side": str(used)})
+        return picture(data, {"x-side": str(used)})
 
     async def thumbnail(self, request: Request) -> Response:
         """Dream a small frame with a preset."""
@@ -169,11 +167,11 @@ class Studio:
             work = partial(self.looks.thumbnail, moment, preset)
             page = request.query_params.get("page", "")
             data = await self._do(work, Urgency.THUMBNAIL, f"thumbnail {page} {preset}")
-        return _picture(data)
+        return picture(data)
 
     async def moving(self, request: Request) -> Any:
         """Render two seconds."""
-        body = await _body(request)
+        body = await body_of(request)
         moment, settings = self._asked(body), asked_settings(body, self.folder)
         words = repr((moment.key, settings)).encode()
         name = f"moving-{hashlib.sha256(words).hexdigest()[:16]}.mp4"
@@ -191,7 +189,7 @@ class Studio:
         name = Path(request.path_params["name"]).name
         path = self.folder.root / OWN / name
         if not name.startswith("moving-") or path.suffix != ".mp4" or not path.is_file():
-            raise _Refused(404, "that preview is gone")
+            raise Refused(404, "that preview is gone")
         return FileResponse(path, media_type="video/mp4")
 
     def _keep_newest(self, path: Path, most: int = 8) -> None:
@@ -201,7 +199,7 @@ class Studio:
 
     async def recipe(self, request: Request) -> Any:
         """Return the command line and the TOML that make the same."""
-        body = await _body(request)
+        body = await body_of(request)
         settings = asked_settings(body, self.folder)
         clip, target = str(body.get("clip") or "clip.mp4"), str(body.get("target") or "dream.mp4")
         preset = str(body.get("preset") or DEFAULT)
@@ -210,7 +208,7 @@ class Studio:
 
     async def save_preset(self, request: Request) -> Any:
         """Keep settings as a preset of one's own."""
-        body = await _body(request)
+        body = await body_of(request)
         settings, base = asked_settings(body, self.folder), str(body.get("preset") or DEFAULT)
         text = write_settings(settings, base, preset_settings(base))
         name, overwrite = str(body.get("name") or ""), body.get("overwrite") is True
@@ -226,7 +224,7 @@ class Studio:
 
     async def draft(self, request: Request) -> Any:
         """Take what a page is at: its clip, time and settings, for the others."""
-        body = await _body(request)
+        body = await body_of(request)
         known = ("clip", "time", "preset", "values", "page")
         self._draft = {name: body[name] for name in known if name in body}
         self.events.changed()
@@ -240,7 +238,7 @@ class Studio:
 
     async def add_render(self, request: Request) -> Any:
         """Queue a render."""
-        body = await _body(request)
+        body = await body_of(request)
         clip = self.folder.name_of(self._asked(body).path)
         settings = asked_settings(body, self.folder)
         target = str(body.get("target") or f"{Path(clip).with_suffix('')}.dream.mp4")
@@ -267,14 +265,14 @@ class Studio:
         """Send the newest dreamed frame of a render."""
         data = await run_in_threadpool(self.renders.newest, request.path_params["id"])
         if data is None:
-            raise _Refused(404, "no frame yet")
-        return _picture(data)
+            raise Refused(404, "no frame yet")
+        return picture(data)
 
     async def rendered(self, request: Request) -> Response:
         """Send what a render made."""
         path = self.folder.inside(self.renders.find(request.path_params["id"]).target)
         if not path.is_file():
-            raise _Refused(404, f"{path.name} is not there")
+            raise Refused(404, f"{path.name} is not there")
         keep = "download" in request.query_params
         return FileResponse(
             path,
@@ -299,7 +297,7 @@ class Studio:
         path = self.folder.inside(str(values.get("clip") or ""))
         if not path.is_file():
             raise InputError(f"{path.name} is not there any more")
-        return Moment(path, max(0.0, _number(values.get("time"), 0.0)))
+        return Moment(path, max(0.0, number(values.get("time"), 0.0)))
 
     async def _do(self, work: Callable[[], Result], urgency: Urgency, series: str) -> Result:
         future = self.device.submit(work, urgency, instead_of=series)
@@ -307,65 +305,5 @@ class Studio:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if future.cancelled():
-                raise _Refused(409, "a later one is being made") from None
+                raise Refused(409, "a later one is being made") from None
             raise
-
-
-class _Refused(Exception):
-    """A request is refused with a status."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-def _answer(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
-    """Turn errors of a handler into answers."""
-
-    async def handle(request: Request) -> Response:
-        try:
-            answer: Response = await handler(request)
-        except _Refused as error:
-            answer = JSONResponse({"error": str(error)}, error.status)
-        except VidreamError as error:
-            answer = JSONResponse({"error": plain(error)}, 422)
-        return answer
-
-    return handle
-
-
-def _json(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
-    async def handle(request: Request) -> Response:
-        return JSONResponse(await handler(request))
-
-    return _answer(handle)
-
-
-def _picture(data: bytes, headers: dict[str, str] | None = None) -> Response:
-    return Response(data, media_type=_JPEG, headers=headers)
-
-
-def _number(value: Any, default: float) -> float:
-    try:
-        number = float(default if value is None else value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{value!r} is no number") from error
-    if not 0 <= number < 1e9:
-        raise InputError(f"{value!r} is out of range")
-    return number
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    """Return the JSON object of a request."""
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > _MOST_JSON:
-            raise _Refused(413, "that is too much")
-    try:
-        body = json.loads(data)
-    except ValueError as error:
-        raise InputError("that is no JSON") from error
-    if not isinstance(body, dict):
-        raise InputError("an object is needed")
-    return body

@@ -70,7 +70,9 @@ class Talk {
   // Sends the camera's picture as often as asked for, unless earlier ones have not come back.
   tick() {
     if (this.ended) return;
-    this.timer = setTimeout(() => this.tick(), 1000 / (Number(rate.value) || 10));
+    const now = performance.now();
+    this.due = Math.max((this.due ?? now) + 1000 / (Number(rate.value) || 10), now);
+    this.timer = setTimeout(() => this.tick(), this.due - now);
     const [width, height] = [this.camera.videoWidth, this.camera.videoHeight];
     if (this.sent.size >= IN_FLIGHT || !width || document.hidden || this.socket.readyState !== WebSocket.OPEN) return;
     const scale = Math.min(1, SIDE / Math.max(width, height));
