@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -268,6 +269,34 @@ def test_without_a_display_the_command_says_what_to_do(film, monkeypatch):
     result = run("live", film, "--octaves", 1, "--steps", 1)
     assert result.exit_code == 1
     assert "ffplay" in one_line(result)
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="there is no Xvfb, a display for tests")
+def test_a_window_shows_it(film):
+    pytest.importorskip("tkinter")
+    read, write = os.pipe()
+    display = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        number = os.read(read, 16).decode().strip()
+        done = subprocess.run(
+            [sys.executable, "-m", "vidream", "live", str(film), "--effect", "none"],
+            env={**os.environ, "DISPLAY": f":{number}"},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        display.kill()
+        display.wait(timeout=10)
+        os.close(read)
+        os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert "frames" in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

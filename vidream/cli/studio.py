@@ -9,7 +9,7 @@ import click
 
 from vidream.cli.command_line import command_line
 from vidream.cli.options import Command, Option
-from vidream.cli.terminal import fail, say
+from vidream.cli.terminal import end_stopped, fail, say
 from vidream.core.allocator import keep_freed_memory
 from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.settings import parse_bytes
@@ -87,3 +87,5 @@ def studio(
         serve(Path(folder), host, port, most, command_line, ready)
     except VidreamError as error:
         fail(error)
+    except KeyboardInterrupt as stop:
+        end_stopped("the studio has ended", stop)

@@ -29,7 +29,7 @@ export async function describe() {
     const frame = clip.rate ? 1 / clip.rate : 0.04;
     time.max = Math.max(0, clip.duration - frame).toFixed(3);
     time.step = frame.toFixed(4);
-    time.disabled = clip.still;
+    time.disabled = document.getElementById("move").disabled = clip.still;
     if (clip.still !== STILLS.has(suffix.value)) suffix.value = clip.still ? "jpg" : "mp4";
     stage.style.setProperty("--shape", `${clip.width} / ${clip.height}`);
     stage.style.setProperty("--ratio", clip.width / clip.height);

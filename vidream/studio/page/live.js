@@ -13,6 +13,7 @@ const paper = canvas.getContext("2d");
 
 const SIDE = 640; // longer side of what is sent
 const IN_FLIGHT = 2; // pictures that may be under way: more would only be late
+const FORGOTTEN = 60000; // milliseconds out of sight, after which renders need not wait any more
 
 let talk = null;
 
@@ -33,6 +34,7 @@ class Talk {
 
   configure() {
     if (this.socket.readyState !== WebSocket.OPEN) return;
+    this.sent.clear(); // what is under way may never come back
     const { preset, values } = state;
     this.socket.send(JSON.stringify({ preset, values, rate: Number(rate.value) || 10 }));
   }
@@ -149,6 +151,12 @@ function startRecording() {
   record.setAttribute("aria-pressed", "true");
   record.textContent = "End the recording";
 }
+
+let forgotten;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(forgotten);
+  if (document.hidden && talk) forgotten = setTimeout(() => stop("live was out of sight, and has ended"), FORGOTTEN);
+});
 
 cameraButton.addEventListener("click", () => (talk ? stop() : start()));
 full.addEventListener("click", () => stage.requestFullscreen().catch(complain));

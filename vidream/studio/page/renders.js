@@ -47,7 +47,8 @@ function plot(points) {
   curve.setAttribute("points", points.map(([time, strength]) =>
     `${(100 * (time - first)) / (last - first || 1)},${y(strength)}`).join(" "));
   svg.append(title, one, curve);
-  return svg;
+  const text = element("p", { className: "strength", textContent: `strength ${mean.toFixed(2)}` });
+  return element("div", { className: "plotted" }, svg, text);
 }
 
 function element(tag, options = {}, ...children) {
