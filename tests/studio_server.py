@@ -15,13 +15,22 @@ from urllib.parse import urlencode
 
 START = 60.0  # seconds
 
+# Jobs of a shell in the background ignore SIGINT, and hand that on.
+VIDREAM = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from vidream.cli import main; main()",
+]
+"""The command, which SIGINT ends."""
+
 
 class StudioServer:
     """Runs ``vidream studio`` on a folder; stopped by its own process."""
 
     def __init__(self, folder: Path, presets: Path, *options: str):
         environment = {**os.environ, "VIDREAM_PRESETS": str(presets)}
-        command = [sys.executable, "-m", "vidream", "studio", str(folder), "--no-open"]
+        command = [*VIDREAM, "studio", str(folder), "--no-open"]
         self.folder = folder
         self.process = subprocess.Popen(
             [*command, "--port", "0", *options],

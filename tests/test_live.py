@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from media import make_clip
 from PIL import Image
+from studio_server import VIDREAM
 from test_cli import one_line, run
 
 from vidream import DreamSettings, Settings
@@ -304,7 +305,7 @@ def test_an_interrupt_ends_the_file(tmp_path):
     pictures = [np.roll(textured(64, 96), 2 * k, 1) for k in range(750)]
     film = make_clip(tmp_path / "long.mp4", pictures)
     target = tmp_path / "live.mkv"
-    command = [sys.executable, "-m", "vidream", "live", str(film), "-o", str(target)]
+    command = [*VIDREAM, "live", str(film), "-o", str(target)]
     process = subprocess.Popen(
         [*command, "--octaves", "1", "--steps", "1"], stderr=subprocess.PIPE, text=True
     )

@@ -308,12 +308,13 @@ def test_it_has_no_serious_faults_of_accessibility(browser, studio, scheme, widt
     tab.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     for mode in ("#mode-clip", "#mode-live"):
         tab.page.click(mode)
-        found = tab.page.evaluate(f"(() => {{ {axe}; return axe.run() }})()")
-        serious = [
-            (fault["id"], [node["html"][:120] for node in fault["nodes"]][:3])
-            for fault in found["violations"]
-            if fault["impact"] in ("serious", "critical")
-        ]
+        # Sorted out in the page: all that axe finds is too much to be sent.
+        serious = tab.page.evaluate(
+            f"(async () => {{ {axe}; "
+            "const found = await axe.run(document, { resultTypes: ['violations'] }); "
+            "return found.violations.filter(f => ['serious', 'critical'].includes(f.impact))"
+            ".map(f => `${f.id}: ${f.nodes[0].html.slice(0, 120)}`) })()"
+        )
         assert serious == []
     overflow = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0
