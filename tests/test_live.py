@@ -155,6 +155,7 @@ def test_a_dream_goes_on_when_its_size_changes():
         live._control.side = 224
         frame = live.push(picture)
     assert frame.size == (84, 224)
+    assert frame.began  # its time says nothing of those that follow
     assert np.abs(frame.picture.astype(int) - picture).mean() > 2
 
 

@@ -149,6 +149,7 @@ def test_settings_become_a_preset(studio):
     assert "already" in studio.refusal("POST", "/api/presets", body)[1]
     assert studio.json("DELETE", "/api/presets/my-dogs") == {}
     assert "no preset" in studio.refusal("DELETE", "/api/presets/my-dogs")[1]
+    assert "another name" in studio.refusal("POST", "/api/presets", {**body, "name": "eyes"})[1]
 
 
 @pytest.mark.parametrize(
@@ -302,6 +303,15 @@ def test_a_studio_that_is_ended_goes_on_with_the_next(folder, tmp_path):
 # --- who may talk to it
 
 
+def raw(studio, request, *headers, body=""):
+    """Send a request with no other headers than these, and return the beginning of the answer."""
+    own = (f"Host: {studio.host}", f"Authorization: Bearer {studio.token}")
+    lines = (f"{request} HTTP/1.1", *own, *headers, "", body)
+    with socket.create_connection(studio.host.split(":"), timeout=20) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return connection.recv(4096)
+
+
 @pytest.mark.parametrize("path", ["/", "/main.js", "/api/clips", "/api/events", "/api/schema"])
 def test_nothing_is_shown_without_the_token(studio, path):
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "vidream-1=x"}):
@@ -340,13 +350,8 @@ def test_another_origin_is_refused(studio, origin):
 
 
 def test_what_forms_of_other_pages_can_send_is_refused(studio):
-    raw = socket.create_connection(studio.host.split(":"), timeout=10)
-    with raw:
-        raw.sendall(
-            f"POST /api/renders HTTP/1.1\r\nHost: {studio.host}\r\nContent-Length: 2\r\n"
-            f"Authorization: Bearer {studio.token}\r\n\r\n{{}}".encode()
-        )
-        assert b" 403 " in raw.recv(100)
+    answer = raw(studio, "POST /api/renders", "Content-Length: 2", body="{}")
+    assert b" 403 " in answer
 
 
 @given(st.text(max_size=40))
@@ -448,13 +453,8 @@ def test_what_is_no_clip_leaves_nothing(studio, folder, name):
 
 
 def test_two_gibibytes_are_refused_before_they_are_sent(studio):
-    raw = socket.create_connection(studio.host.split(":"), timeout=20)
-    with raw:
-        raw.sendall(
-            f"PUT /api/clips?name=big.mp4 HTTP/1.1\r\nHost: {studio.host}\r\nX-Vidream: 1\r\n"
-            f"Authorization: Bearer {studio.token}\r\nContent-Length: {2**31}\r\n\r\n".encode()
-        )
-        answer = raw.recv(4096)
+    length = f"Content-Length: {2**31}"
+    answer = raw(studio, "PUT /api/clips?name=big.mp4", "X-Vidream: 1", length)
     assert b" 413 " in answer
 
 

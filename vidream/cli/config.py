@@ -5,9 +5,9 @@ from typing import Any
 
 from vidream.cli.options import given_values
 from vidream.core.errors import SettingsError
-from vidream.core.presets import DEFAULT, preset_settings
+from vidream.core.presets import preset_settings, preset_text
 from vidream.core.settings import KeyTerm, Settings
-from vidream.core.settings_file import read_settings, write_settings
+from vidream.core.settings_file import read_settings
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -47,4 +47,4 @@ def given_preset(
 
 def write_config(settings: Settings) -> str:
     """Return the configuration file of settings: what differs from the default preset."""
-    return write_settings(settings, DEFAULT, preset_settings())
+    return preset_text(settings)

@@ -18,11 +18,19 @@ from vidream.cli.options import (
     options_of,
     preset_option,
 )
-from vidream.cli.terminal import ProgressBar, Signals, fail, handled_signals, messages, say
+from vidream.cli.terminal import (
+    ProgressBar,
+    Signals,
+    end_stopped,
+    fail,
+    handled_signals,
+    messages,
+    say,
+)
 from vidream.core.allocator import keep_freed_memory
 from vidream.core.errors import OutputError, SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, preset_settings
-from vidream.core.settings import Settings
+from vidream.core.settings import LIVE_RATE, LIVE_RATES, Settings
 from vidream.media.checks import check_source, check_target
 from vidream.media.places import (
     PipeTarget,
@@ -33,9 +41,6 @@ from vidream.media.places import (
     parse_target,
 )
 
-DEFAULT_RATE = 10.0
-"""Frames per second."""
-
 _SIDE = 640  # longer side of the frames, unless a size is given
 
 
@@ -45,8 +50,8 @@ _SIDE = 640  # longer side of the frames, unless a size is given
     params=[
         click.Argument(["source"], metavar="SOURCE", default="camera:0"),
         Option(
-            ["--rate"], type=click.FloatRange(0.5, 60), default=DEFAULT_RATE, metavar="RATE",
-            group="Live", help="Frames per second to keep up with. [default: 10]",
+            ["--rate"], type=click.FloatRange(*LIVE_RATES), default=LIVE_RATE, metavar="RATE",
+            group="Live", help=f"Frames per second to keep up with. [default: {LIVE_RATE:g}]",
         ),
         preset_option("Dream", f"What one sees, as in eyes. [default: {DEFAULT}]"),
         *(option for group in LOOK for option in options_of(group, but=("weak_steps",))),
@@ -66,8 +71,8 @@ def live(source: str, rate: float, output: str | None, **options: Any) -> None:
 
     SOURCE is a camera (camera:0, /dev/video0), by default the first, or a video. The dream is made
     at the size for which there is time, shown at most 640 pixels wide unless a size is given, and
-    deepens while the picture stands still. In the window,
-    F is full screen, Q ends; without one: vidream live -o - | ffplay -
+    deepens while the picture stands still. In the window, F is full screen, Q ends; without one:
+    vidream live -o - | ffplay -
     """
     quiet, verbose = options.pop("quiet"), options.pop("verbose")
     config, preset = options.pop("config"), options.pop("preset")
@@ -92,9 +97,8 @@ def live(source: str, rate: float, output: str | None, **options: Any) -> None:
             text = _run(read, target, settings, rate, signals, progress)
     except VidreamError as error:
         fail(error)
-    except KeyboardInterrupt:
-        say("stopped")
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as stop:
+        end_stopped("stopped", stop)
     if not quiet:
         say(text)
 

@@ -21,9 +21,14 @@ from vidream.core.own_presets import (
     presets_folder,
     read_preset,
     remove_preset,
-    save_preset,
 )
-from vidream.core.presets import DEFAULT, PRESETS, preset_settings
+from vidream.core.presets import (
+    DEFAULT,
+    PRESETS,
+    keep_preset,
+    preset_settings,
+    preset_text,
+)
 from vidream.core.settings import Settings, schema
 from vidream.core.settings_file import write_settings
 
@@ -56,11 +61,9 @@ def save(name: str, dream: str | None, config: str | None, overwrite: bool, **op
     """Save settings as a preset: those given, of a file, or of a dream."""
     base = options.pop("preset")
     try:
-        if name in PRESETS:
-            raise SettingsError(f"{name} is a preset of vidream: choose another name")
         base, values = given_preset(base, config, options)
         text = _text_of_dream(dream, values) if dream else _text(base or DEFAULT, values)
-        path = save_preset(name, text, overwrite=overwrite)
+        path = keep_preset(name, text, overwrite=overwrite)
     except SettingsError as error:
         raise click.UsageError(in_words(error)) from error
     except VidreamError as error:
@@ -69,7 +72,7 @@ def save(name: str, dream: str | None, config: str | None, overwrite: bool, **op
 
 
 def _text(base: str, values: dict[str, Any]) -> str:
-    return write_settings(preset_settings(base, **values), base, preset_settings(base), _whole)
+    return preset_text(preset_settings(base, **values), base, _whole)
 
 
 def _text_of_dream(dream: str, values: dict[str, Any]) -> str:
@@ -80,7 +83,7 @@ def _text_of_dream(dream: str, values: dict[str, Any]) -> str:
     usual = Settings()
     clip = {n: usual.value(n) for n, s in schema().items() if s.part in ("read", "write")}
     settings = settings.updated(**{**clip, **values})
-    return write_settings(settings, DEFAULT, preset_settings())
+    return preset_text(settings)
 
 
 def _whole(path: str) -> str:

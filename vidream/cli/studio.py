@@ -13,11 +13,11 @@ from vidream.cli.terminal import end_stopped, fail, say
 from vidream.core.allocator import keep_freed_memory
 from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.settings import parse_bytes
+from vidream.studio import LOOPBACK
 
 DEFAULT_PORT = 8765
 """Where the page is."""
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REMOTE = (
     "--host {host} lets other machines reach this studio: whoever has the address with its token "
     "may read the folder, write into it and use this computer, unencrypted; add --allow-remote if "
@@ -66,7 +66,7 @@ def studio(
         fail(VidreamError("the studio needs more packages: pip install 'vidream[studio]'"))
     if not Path(folder).is_dir():
         fail(VidreamError(f"{folder} is not a folder"))
-    if host not in _LOOPBACK and not allow_remote:
+    if host not in LOOPBACK and not allow_remote:
         raise click.UsageError(_REMOTE.format(host=host))
     try:
         most = parse_bytes(max_upload)

@@ -16,6 +16,12 @@ def size_of(image: Tensor) -> Size:
     return image.shape[-2], image.shape[-1]
 
 
+def size_within(size: Size, side: int) -> Size:
+    """Return a size scaled down to a longer side."""
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def resize(image: Tensor, size: Size) -> Tensor:
     """Resize, bilinear, antialiased when downscaling."""
     if tuple(image.shape[-2:]) == size:

@@ -1,12 +1,14 @@
 """Presets: named combinations of network, layers and steps."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vidream.core.errors import SettingsError, unknown
-from vidream.core.own_presets import own_presets, read_preset
+from vidream.core.own_presets import own_presets, read_preset, save_preset
 from vidream.core.settings import Settings
+from vidream.core.settings_file import write_settings
 
 DEFAULT = "creatures"
 """The preset where none is given."""
@@ -184,6 +186,22 @@ def preset_settings(name: str = DEFAULT, **values: Any) -> Settings:
         SettingsError: there is no such preset, or a value is out of range.
     """
     return _changed(_preset_settings(name, frozenset()), values)
+
+
+def preset_text(settings: Settings, base: str = DEFAULT, path: Callable[[str], Any] = str) -> str:
+    """Return the file of settings, as what differs from a preset; ``path`` is applied to files."""
+    return write_settings(settings, base, preset_settings(base), path)
+
+
+def keep_preset(name: str, text: str, *, overwrite: bool = False) -> Path:
+    """Keep a file of settings as a preset of one's own, and return its path.
+
+    Raises:
+        SettingsError: there is one of that name, or it cannot be written.
+    """
+    if name in PRESETS:
+        raise SettingsError(f"{name} is a preset of vidream: choose another name")
+    return save_preset(name, text, overwrite=overwrite)
 
 
 def _changed(base: Settings, values: dict[str, Any]) -> Settings:

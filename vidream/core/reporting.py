@@ -4,9 +4,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vidream.core.errors import VidreamError
-from vidream.core.frames import Frame
+
+if TYPE_CHECKING:  # NumPy takes its time, and the command imports this
+    from vidream.core.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Reporter:
     :class:`CancelToken`.
     """
 
-    def output(self, frame: Frame) -> None:
+    def output(self, frame: "Frame") -> None:
         """A frame is about to be written."""
 
     def frame(self, report: FrameReport) -> None:

@@ -46,15 +46,13 @@ class LiveDream(DreamEffect):
     ) -> tuple[Tensor, State]:
         """Dream a frame, or refine the dream propagated to it; raises as before."""
         dreamer = self._guided_by(context.guide).at(context.settings.dream)
-        refiner, size, now = Refiner(dreamer), size_of(frame), self._clock()
-        known = self._measured
         begins = init.new_mask is None
-        if known is None or known[0] != size or (begins and now - known[1] > _PATIENCE):
+        target = self._known(size_of(frame), begins=begins)
+        if target is None:
             dream = dreamer.dream(frame, frame=context.index)
-            target = refiner.measure(dream, frame)
-            self._measured = size, self._clock(), target
+            target = Refiner(dreamer).measure(dream, frame)
+            self._measured = size_of(frame), self._clock(), target
             return dream, target.state
-        target = known[2]
         if begins:
             return dreamer.dream(frame, frame=context.index, steps=1), target.state
         own = TargetStrength.from_state(state) if state else target
@@ -65,6 +63,13 @@ class LiveDream(DreamEffect):
         goal = own.deepened(target, self.depth)
         dream, after = refiner.refine(init, frame, goal, context.index)
         return dream, after.state
+
+    def _known(self, size: Size, *, begins: bool) -> TargetStrength | None:
+        """Return the strength to come to; None if it is time to measure it."""
+        if self._measured is None or self._measured[0] != size:
+            return None
+        _, measured, target = self._measured
+        return None if begins and self._clock() - measured > _PATIENCE else target
 
 
 def _whole_steps(steps: float, index: int) -> int:

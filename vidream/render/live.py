@@ -13,20 +13,16 @@ from vidream.core.devices import choose_device
 from vidream.core.effect import Effect, Resources
 from vidream.core.errors import SettingsError
 from vidream.core.frames import Frame, Picture
-from vidream.core.images import Size, resize, size_of, to_picture, to_tensor
+from vidream.core.images import Size, resize, size_of, size_within, to_picture, to_tensor
 from vidream.core.memory import MemoryBudget
 from vidream.core.reporting import Reporter
-from vidream.core.settings import Settings
+from vidream.core.settings import LIVE_RATE, Settings
 from vidream.effects.live import LiveDream
 from vidream.effects.registry import load_effect
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.loop import Session
 from vidream.render.setup import make_session
-from vidream.temporal.propagation import DreamState
 from vidream.timeline.timeline import Timeline, open_timeline
-
-DEFAULT_RATE = 10.0
-"""Frames per second of live pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +206,7 @@ class LiveSession(Closeable):
     def __init__(
         self,
         settings: Settings,
-        rate: float = DEFAULT_RATE,
+        rate: float = LIVE_RATE,
         *,
         most_side: int | None = None,
         reporter: Reporter | None = None,
@@ -250,7 +246,7 @@ class LiveSession(Closeable):
         """
         began, control, timeline = self._clock(), self._control, self._timeline
         whole = to_tensor(picture)
-        size = _size_within(size_of(whole), control.side)
+        size = size_within(size_of(whole), control.side)
         small = resize(whole, size)
         frame = Frame(
             to_picture(small), self._index, round(1000 * (began - self._began)), Fraction(1, 1000)
@@ -286,21 +282,13 @@ def _live_effect(settings: Settings, resources: Resources) -> Effect:
     return load_effect(settings, resources)
 
 
-def _size_within(size: Size, side: int) -> Size:
-    """Return a size scaled down to a longer side."""
-    scale = min(1.0, side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
 def _for_tracking(whole: Tensor) -> Picture:
-    return to_picture(resize(whole, _size_within(size_of(whole), POLICY.track_side)))
+    return to_picture(resize(whole, size_within(size_of(whole), POLICY.track_side)))
 
 
 def _fitted(checkpoint: Checkpoint, size: Size) -> Checkpoint:
-    """Return a checkpoint whose dream has a size, so that it goes on there."""
+    """Return a checkpoint without a dream of another size: it begins anew."""
     state = checkpoint.state
     if state is None or size_of(state.image) == size:
         return checkpoint
-    frame, image = (resize(part, size) for part in (state.frame, state.image))
-    # What was measured at another size says nothing here.
-    return replace(checkpoint, state=DreamState(state.index, frame, image))
+    return replace(checkpoint, state=None)

@@ -3,18 +3,18 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from fractions import Fraction
 
 from vidream.core.errors import InputError, VidreamError
 from vidream.core.frames import Frame, to_eight_bits
 from vidream.core.queues import Latest
 from vidream.core.reporting import CancelToken, Reporter
-from vidream.core.settings import Settings
+from vidream.core.settings import LIVE_RATE, Settings
 from vidream.media.info import VideoInfo
 from vidream.media.places import Source
-from vidream.media.reader import Reader, open_reader
-from vidream.render.live import DEFAULT_RATE, LiveFrame, LiveSession
+from vidream.media.reader import open_reader
+from vidream.render.live import LiveFrame, LiveSession
 
 
 class LiveSource:
@@ -37,7 +37,7 @@ class LiveSource:
         self,
         source: Source,
         settings: Settings,
-        rate: float = DEFAULT_RATE,
+        rate: float = LIVE_RATE,
         *,
         reporter: Reporter | None = None,
         cancel: CancelToken | None = None,
@@ -88,22 +88,19 @@ class LiveSource:
                 yield came, dreamed
                 spent = time.monotonic() - began
                 due = max(due + 1 / self._rate, time.monotonic())
-                self._wait(due)
+                time.sleep(max(0.0, due - time.monotonic()))
         finally:
             self._end()
             thread.join(timeout=5)
         if self._error is not None and not self._cancel.cancelled:
             raise self._error
 
-    def _wait(self, due: float) -> None:
-        """Wait for the time of the next frame."""
-        with suppress(ValueError):
-            time.sleep(due - time.monotonic())
-
     def _read(self) -> None:
         begin, first = time.monotonic(), None
         try:
-            for frame in self._frames(self._reader):
+            for frame in self._reader:
+                if self._latest.ended:
+                    break
                 first = frame.time if first is None else first
                 if not self._source.is_live:
                     time.sleep(max(0.0, begin + float(frame.time - first) - time.monotonic()))
@@ -112,12 +109,6 @@ class LiveSource:
             self._error = error
         finally:
             self._latest.end()
-
-    def _frames(self, reader: Reader) -> Iterator[Frame]:
-        for frame in reader:
-            if self._cancel.cancelled or self._latest.ended:
-                return
-            yield frame
 
     def _end(self) -> None:
         self._latest.end()

@@ -135,10 +135,12 @@ class Session(Closeable):
             again = propagated = True
             source, image = state.frame, state.image
         else:
-            again, index = False, frame.index
-            if state is not None and motion.duplicate:
-                # Flow leads to the first of those that are alike.
-                motion, index = motion.standing(state.index), state.index
+            again = False
+            # Of frames that are alike flow leads to the first.
+            reference = None if tracked.tracker is None else tracked.tracker.previous
+            index = frame.index if reference is None else reference.index
+            if motion.duplicate:
+                motion = motion.standing(index)
             source = to_tensor(frame.image, stages.device)
             init = propagate(state, motion, source, context.settings.dream.coherence)
             image, effect_state = stages.effect.step(

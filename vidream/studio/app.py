@@ -20,11 +20,10 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from vidream.core.errors import InputError
-from vidream.core.own_presets import remove_preset, save_preset
-from vidream.core.presets import DEFAULT, preset_settings
+from vidream.core.own_presets import remove_preset
+from vidream.core.presets import DEFAULT, keep_preset, preset_text
 from vidream.core.reporting import CancelToken
 from vidream.core.settings import Settings
-from vidream.core.settings_file import write_settings
 from vidream.studio.answers import Refused, answer, as_json, body_of, number, picture
 from vidream.studio.device import Device, Urgency
 from vidream.studio.events import Events
@@ -202,17 +201,15 @@ class Studio:
         body = await body_of(request)
         settings = asked_settings(body, self.folder)
         clip, target = str(body.get("clip") or "clip.mp4"), str(body.get("target") or "dream.mp4")
-        preset = str(body.get("preset") or DEFAULT)
-        toml = write_settings(settings, preset, preset_settings(preset))
+        toml = preset_text(settings, _preset(body))
         return {"command": self._recipe(clip, target, settings), "toml": toml}
 
     async def save_preset(self, request: Request) -> Any:
         """Keep settings as a preset of one's own."""
         body = await body_of(request)
-        settings, base = asked_settings(body, self.folder), str(body.get("preset") or DEFAULT)
-        text = write_settings(settings, base, preset_settings(base))
+        text = preset_text(asked_settings(body, self.folder), _preset(body))
         name, overwrite = str(body.get("name") or ""), body.get("overwrite") is True
-        await run_in_threadpool(partial(save_preset, name, text, overwrite=overwrite))
+        await run_in_threadpool(partial(keep_preset, name, text, overwrite=overwrite))
         return {"name": name}
 
     async def remove_preset(self, request: Request) -> Any:
@@ -242,8 +239,7 @@ class Studio:
         clip = self.folder.name_of(self._asked(body).path)
         settings = asked_settings(body, self.folder)
         target = str(body.get("target") or f"{Path(clip).with_suffix('')}.dream.mp4")
-        preset = str(body.get("preset") or DEFAULT)
-        add = partial(self.renders.add, clip, target, preset, settings)
+        add = partial(self.renders.add, clip, target, _preset(body), settings)
         return (await run_in_threadpool(add)).shown
 
     async def stop(self, request: Request) -> Any:
@@ -307,3 +303,7 @@ class Studio:
             if future.cancelled():
                 raise Refused(409, "a later one is being made") from None
             raise
+
+
+def _preset(body: dict[str, Any]) -> str:
+    return str(body.get("preset") or DEFAULT)

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from vidream.core.reporting import CancelToken
@@ -66,9 +67,16 @@ class Device:
                 if before is not None:
                     before.cancel()
                 self._latest[instead_of] = future
+                future.add_done_callback(partial(self._forget, instead_of))
             heapq.heappush(self._tasks, _Task(urgency, next(self._numbers), work, future))
             self._changed.notify_all()
         return future
+
+    def _forget(self, series: str, future: "Future[Any]") -> None:
+        """Keep no result of a series that is done."""
+        with self._changed:
+            if self._latest.get(series) is future:
+                del self._latest[series]
 
     @property
     def held(self) -> bool:
@@ -90,14 +98,14 @@ class Device:
     def give_way(self, cancel: CancelToken) -> None:
         """Do what is more urgent than a render, and wait while renders are held."""
         while True:
-            task = self._next(most=Urgency.THUMBNAIL)
+            with self._changed:
+                task = self._pop(Urgency.THUMBNAIL)
+                if task is None:
+                    if not self._held or cancel.cancelled or self._closed:
+                        return
+                    self._changed.wait(0.2)
             if task is not None:
                 _do(task)
-                continue
-            with self._changed:
-                if not self._held or cancel.cancelled or self._closed:
-                    return
-                self._changed.wait(0.2)
 
     def close(self) -> None:
         """Do nothing more; what runs is waited for."""
@@ -108,25 +116,27 @@ class Device:
             self._changed.notify_all()
         self._thread.join()
 
-    def _next(self, most: Urgency) -> _Task | None:
+    def _run(self) -> None:
+        while (task := self._wait()) is not None:
+            _do(task)
+
+    def _wait(self) -> _Task | None:
+        """Wait for the next task; None once the device is closed."""
         with self._changed:
-            while self._tasks and self._tasks[0].urgency <= most:
-                task = heapq.heappop(self._tasks)
-                if task.future.set_running_or_notify_cancel():
+            while not self._closed:
+                task = self._pop(Urgency.THUMBNAIL if self._held else Urgency.RENDER)
+                if task is not None:
                     return task
+                self._changed.wait()
         return None
 
-    def _run(self) -> None:
-        while not self._closed:
-            task = self._next(most=Urgency.THUMBNAIL if self._held else Urgency.RENDER)
-            if task is not None:
-                _do(task)
-                continue
-            with self._changed:
-                ready = Urgency.THUMBNAIL if self._held else Urgency.RENDER
-                waiting = any(t.urgency <= ready for t in self._tasks)
-                if not waiting and not self._closed:
-                    self._changed.wait()
+    def _pop(self, least: Urgency) -> _Task | None:
+        """Return the most urgent task, if it is urgent enough; the lock is held."""
+        while self._tasks and self._tasks[0].urgency <= least:
+            task = heapq.heappop(self._tasks)
+            if task.future.set_running_or_notify_cancel():
+                return task
+        return None
 
 
 def _do(task: _Task) -> None:

@@ -93,14 +93,13 @@ class Guard:
         access, host = self._access, headers.get("host", "")
         if not access.is_called_by(host):
             return PlainTextResponse(f"This studio is not called {host}.\n", 421)
-        needs_origin = scope["type"] == "websocket"
-        origin = headers.get("origin")
-        if not access.is_own_page(origin, host) or (needs_origin and origin is None):
-            return PlainTextResponse("Requests of other pages are refused.\n", 403)
-        # What other sites cannot set: their forms and pictures are told apart by it.
-        if scope["type"] == "http" and scope["method"] not in _SAFE and "x-vidream" not in headers:
-            return PlainTextResponse("Requests of other pages are refused.\n", 403)
-        return None
+        if scope["type"] == "websocket":
+            is_marked = "origin" in headers
+        else:  # by a header that forms of other pages cannot set
+            is_marked = scope["method"] in _SAFE or "x-vidream" in headers
+        if is_marked and access.is_own_page(headers.get("origin"), host):
+            return None
+        return PlainTextResponse("Requests of other pages are refused.\n", 403)
 
     def _unknown(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         """Refuse what comes without the token; it moves from the address into a cookie."""

@@ -7,16 +7,18 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vidream.core.errors import VidreamError
+from vidream.core.queues import Latest
 from vidream.core.settings import Settings
 from vidream.media.jpeg import from_jpeg, to_jpeg
-from vidream.render.live import DEFAULT_RATE, LiveSession
+from vidream.render.live import LiveSession
 from vidream.studio.device import Device, Urgency
 from vidream.studio.folder import Folder
 from vidream.studio.renders import plain
-from vidream.studio.requests import settings_of
+from vidream.studio.requests import live_settings
 
 MOST_BYTES = 2**21
 """Of a message."""
@@ -60,10 +62,8 @@ class _Talk:
     def __init__(self, socket: WebSocket, folder: Folder, device: Device) -> None:
         self._socket, self._folder, self._device = socket, folder, device
         self._session: LiveSession | None = None
-        self._waiting: tuple[int, bytes] | None = None
-        self._arrived = asyncio.Event()
+        self._pictures: Latest[tuple[int, bytes]] = Latest()
         self._times: deque[float] = deque(maxlen=_MOST_MESSAGES)
-        self._dropped = 0
         self._encoding = 0.0  # seconds that the last picture took
 
     async def run(self) -> None:
@@ -73,8 +73,8 @@ class _Talk:
         except WebSocketDisconnect:
             pass
         finally:
-            answers.cancel()
-            with suppress(asyncio.CancelledError):
+            self._pictures.end()
+            with suppress(WebSocketDisconnect, RuntimeError):  # an answer that nobody waits for
                 await answers
             await self._do(self._close)
 
@@ -94,13 +94,11 @@ class _Talk:
             if (text := message.get("text")) is not None:
                 await self._configure(text)
             elif (data := message.get("bytes")) and len(data) > _NUMBER.size:
-                self._dropped += self._waiting is not None
-                self._waiting = _NUMBER.unpack_from(data)[0], data[_NUMBER.size :]
-                self._arrived.set()
+                self._pictures.put((_NUMBER.unpack_from(data)[0], data[_NUMBER.size :]))
 
     async def _configure(self, text: str) -> None:
         try:
-            settings, rate = settings_of(text, self._folder, rate=DEFAULT_RATE)
+            settings, rate = live_settings(text, self._folder)
             await self._do(lambda: self._open(settings, rate))
         except VidreamError as error:
             await self._socket.send_json({"error": plain(error)})
@@ -116,13 +114,10 @@ class _Talk:
             self._session = None
 
     async def _answer(self) -> None:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            if self._waiting is None:
-                continue
-            (number, data), self._waiting = self._waiting, None
-            dropped, self._dropped = self._dropped, 0
+        before = 0
+        while (item := await run_in_threadpool(self._pictures.take)) is not None:
+            number, data = item
+            dropped, before = self._pictures.dropped - before, self._pictures.dropped
             try:
                 made = await self._do(lambda: self._dream(data))  # noqa: B023  (it is awaited)
             except VidreamError as error:

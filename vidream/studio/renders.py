@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from vidream.core.errors import VidreamError
 from vidream.core.frames import Frame, Picture, to_eight_bits
+from vidream.core.images import size_within
 from vidream.core.reporting import CancelledError, CancelToken, FrameReport, Reporter
 from vidream.core.settings import Settings
 from vidream.media.atomic import atomic_write
@@ -162,7 +162,6 @@ class RenderQueue:
             render = self.find(id)
             if render.status in (STOPPED, FAILED):
                 self._start(render, resume=True)
-        self._save()
 
     def forget(self, id: str) -> None:
         """Leave out a render that does not run; files stay."""
@@ -180,11 +179,8 @@ class RenderQueue:
         if progress is None or progress.picture is None:
             return None
         picture = progress.picture
-        height, width = picture.shape[:2]
-        scale = min(1.0, _SHOWN_SIDE / max(height, width))
-        return to_jpeg(
-            scaled(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
-        )
+        height, width = size_within(picture.shape[:2], _SHOWN_SIDE)
+        return to_jpeg(scaled(picture, (width, height)))
 
     def close(self) -> None:
         """Stop what runs; it goes on with the next studio."""
@@ -251,7 +247,7 @@ class RenderQueue:
             text = json.dumps([asdict(render) for render in self.renders])
             try:
                 path = self.folder.own() / _FILE
-                atomic_write(path, lambda draft: _write(draft, text))
+                atomic_write(path, lambda draft: draft.write_text(text, encoding="utf-8"))
             except (VidreamError, OSError):  # a full disk must not end a render
                 pass
         self.changed()
@@ -260,10 +256,6 @@ class RenderQueue:
 def plain(error: VidreamError) -> str:
     """Return the message of an error, with settings by their names on the page."""
     return error.rendered(lambda name: name.replace("_", "-"))
-
-
-def _write(draft: Path, text: str) -> None:
-    draft.write_text(text, encoding="utf-8")
 
 
 def _checked(values: Mapping[str, Any]) -> Render:

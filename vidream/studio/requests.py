@@ -7,7 +7,7 @@ from typing import Any
 from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, PRESETS, preset_names, preset_settings
 from vidream.core.registry import EFFECTS, FLOWS
-from vidream.core.settings import Setting, Settings, schema
+from vidream.core.settings import LIVE_RATE, LIVE_RATES, Setting, Settings, schema
 from vidream.dream.build_objective import layers_to_load
 from vidream.networks.registry import find_network, network_names
 from vidream.networks.weights import is_here
@@ -25,20 +25,19 @@ def asked_settings(body: Mapping[str, Any], folder: Folder) -> Settings:
     if not isinstance(values, dict) or not isinstance(preset, str):
         raise SettingsError("settings are a preset and values by their names")
     settings = preset_settings(preset, **{str(name): value for name, value in values.items()})
-    named = settings.to_dict()
-    confined = settings.to_dict(path=folder.setting)
-    return settings if named == confined else Settings.from_dict(confined)
+    return Settings.from_dict(settings.to_dict(path=folder.setting))
 
 
-def settings_of(text: str, folder: Folder, *, rate: float) -> tuple[Settings, float]:
+def live_settings(text: str, folder: Folder) -> tuple[Settings, float]:
     """Return the settings and the rate of live pictures that a page sends as JSON; raises so."""
     try:
         body = json.loads(text)
-        wanted = float(body.get("rate") or rate)
+        wanted = float(body.get("rate") or LIVE_RATE)
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError("that is no JSON with settings") from error
-    if not 0.5 <= wanted <= 60:
-        raise SettingsError(f"a rate is from 0.5 to 60; not {wanted:g}")
+    least, most = LIVE_RATES
+    if not least <= wanted <= most:
+        raise SettingsError(f"a rate is from {least:g} to {most:g}; not {wanted:g}")
     return asked_settings(body, folder), wanted
 
 

@@ -8,12 +8,10 @@ from pathlib import Path
 import uvicorn
 
 from vidream.core.errors import OutputError, describe_error
+from vidream.studio import LOOPBACK
 from vidream.studio.app import Recipe, Studio, StudioSettings
 from vidream.studio.guard import Access
 from vidream.studio.live import MOST_BYTES
-
-LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
-"""Names of the machine itself."""
 
 _WILDCARDS = frozenset(("0.0.0.0", "::"))
 
@@ -41,7 +39,7 @@ def serve(
     """
     listening = _listen(host, port)
     token, port = secrets.token_urlsafe(24), listening.getsockname()[1]
-    hosts = frozenset() if host in _WILDCARDS else LOOPBACK | {host}
+    hosts = frozenset(() if host in _WILDCARDS else (*LOOPBACK, host))
     settings = StudioSettings(folder, Access(token, port, hosts), max_upload)
     studio = Studio(settings, recipe)
     config = uvicorn.Config(

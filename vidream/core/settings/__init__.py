@@ -26,6 +26,8 @@ from vidream.core.settings.terms import (
 )
 from vidream.core.settings.time import (
     BANDS,
+    LIVE_RATE,
+    LIVE_RATES,
     OVER_TIME,
     AudioBinding,
     KeyTerm,
@@ -35,6 +37,8 @@ from vidream.core.settings.time import (
 
 __all__ = [
     "BANDS",
+    "LIVE_RATE",
+    "LIVE_RATES",
     "MOST_ZOOM",
     "OCTAVE_RATE",
     "OVER_TIME",

@@ -23,6 +23,12 @@ BANDS: Mapping[str, tuple[float, float]] = {
 }
 """Frequency bands that settings can follow, in Hz."""
 
+LIVE_RATE = 10.0
+"""Frames per second of live pictures, by default."""
+
+LIVE_RATES = (0.5, 60.0)
+"""The least and the most that may be asked for."""
+
 OVER_TIME: Mapping[str, Setting] = {
     name: setting
     for part in (DreamSettings, StyleSettings, PostprocessSettings, AnimationSettings)

@@ -1,6 +1,7 @@
 // Knobs, made of the schema of the settings: the common ones first, the rest folded by group.
 
 import { names } from "./clips.js";
+import { element } from "./dom.js";
 import { presetOf } from "./presets.js";
 import { change, later, listen, state } from "./state.js";
 
@@ -20,12 +21,6 @@ function set(setting, value) {
   if (JSON.stringify(value) === JSON.stringify(usual(setting.name))) delete values[setting.name];
   else values[setting.name] = value;
   change({ values });
-}
-
-function element(tag, options = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), options);
-  made.append(...children);
-  return made;
 }
 
 // A slider whose usual value is near its end is stretched, so that there is room around it.

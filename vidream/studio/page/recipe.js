@@ -1,7 +1,7 @@
 // The command line and the TOML that make the same, and presets of one's own.
 
 import { send } from "./api.js";
-import { later, listen, look, state } from "./state.js";
+import { later, listen, look, target } from "./state.js";
 import { complain, tell } from "./status.js";
 
 const panel = document.getElementById("recipe");
@@ -10,10 +10,8 @@ const toml = document.getElementById("toml");
 
 async function write() {
   if (!panel.open) return;
-  const suffix = document.getElementById("suffix").value;
-  const target = `${state.clip.replace(/\.[^./]*$/, "") || "clip"}.dream.${suffix}`;
   try {
-    const made = await send("POST", "recipe", { ...look(), target });
+    const made = await send("POST", "recipe", { ...look(), target: target() });
     command.value = made.command;
     toml.value = made.toml;
   } catch (error) {

@@ -1,7 +1,8 @@
 // The queue of renders: how far each is, its newest frame, its strength, and what it made.
 
 import { send } from "./api.js";
-import { look, state } from "./state.js";
+import { element } from "./dom.js";
+import { look, state, target } from "./state.js";
 import { complain, tell } from "./status.js";
 
 const list = document.getElementById("render-list");
@@ -49,12 +50,6 @@ function plot(points) {
   svg.append(title, one, curve);
   const text = element("p", { className: "strength", textContent: `strength ${mean.toFixed(2)}` });
   return element("div", { className: "plotted" }, svg, text);
-}
-
-function element(tag, options = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), options);
-  made.append(...children);
-  return made;
 }
 
 async function act(id, verb, method = "POST") {
@@ -146,10 +141,8 @@ export function showRenders(renders) {
 
 document.getElementById("render").addEventListener("click", async () => {
   if (!state.clip) { complain(new Error("choose a clip first")); return; }
-  const suffix = document.getElementById("suffix").value;
-  const target = `${state.clip.replace(/\.[^./]*$/, "")}.dream.${suffix}`;
   try {
-    const made = await send("POST", "renders", { ...look(), target });
+    const made = await send("POST", "renders", { ...look(), target: target() });
     tell(`${made.target} is in the queue`);
   } catch (error) {
     complain(error);

@@ -24,6 +24,12 @@ export function change(changes, origin = "page") {
 
 export const look = () => ({ clip: state.clip, time: state.time, preset: state.preset, values: state.values });
 
+// The name of a render of the clip.
+export function target() {
+  const suffix = document.getElementById("suffix").value;
+  return `${state.clip.replace(/\.[^./]*$/, "") || "clip"}.dream.${suffix}`;
+}
+
 export function later(call, milliseconds) {
   let timer;
   return (...given) => {
