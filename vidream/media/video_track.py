@@ -18,6 +18,9 @@ from vidream.media.info import Colour, VideoInfo
 
 _log = logging.getLogger(__name__)
 
+_THREADS = 4
+"""Threads of an encoder. What x264 and x265 write depends on their number, and machines differ."""
+
 
 class VideoTrack:
     """Encodes frames, each at its time, or repeated to a constant rate."""
@@ -42,6 +45,7 @@ class VideoTrack:
         stream.disposition = av.stream.Disposition.default
         context = stream.codec_context
         context.width, context.height = info.width, info.height
+        context.thread_count = _THREADS
         context.pix_fmt = codec.pixels_for(info)
         context.time_base = stream.time_base = self._base
         context.sample_aspect_ratio = info.sample_aspect_ratio

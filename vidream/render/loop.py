@@ -53,6 +53,7 @@ class Rendered:
     frame: Frame
     report: FrameReport
     checkpoint: Checkpoint
+    begins_scene: bool  # as motion tells: False if none is followed
 
 
 @contextmanager
@@ -173,7 +174,8 @@ class Session(Closeable):
             duplicate=tracked.motion.duplicate,
             strength=self._strength(),
         )
-        return Rendered(replace(frame, image=picture), report, self.checkpoint)
+        begins = motion.cut and stages.tracker is not None
+        return Rendered(replace(frame, image=picture), report, self.checkpoint, begins)
 
     def _strength(self) -> float | None:
         state, strength = self.checkpoint.state, getattr(self._stages.effect, "strength", None)

@@ -41,11 +41,17 @@ class PictureSink(Sink):
         self._pace = Pace()
         self._target.existing(overwrite=settings.overwrite or self._mark.exists())
 
-    def wants_checkpoint(self, index: int) -> bool:  # noqa: ARG002
+    def wants_checkpoint(self, index: int, *, begins_scene: bool) -> bool:  # noqa: ARG002
         """Whether a checkpoint is due."""
         return self._is_resumable and self._pace.is_due()
 
-    def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:
+    def write(
+        self,
+        frame: Frame,
+        checkpoint: Checkpoint | None,
+        *,
+        begins_scene: bool = False,  # noqa: ARG002
+    ) -> None:
         """Write a picture, numbered from 1."""
         path = self._numbered(frame.index + 1)
         picture = to_eight_bits(frame.image)

@@ -1,10 +1,10 @@
 """From a job to a finished target: source → session → sink."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 
 from vidream.core.errors import InputError, VidreamError
-from vidream.core.frames import Frame
 from vidream.core.presets import preset_settings
 from vidream.core.queues import BackgroundConsumer
 from vidream.core.reporting import CancelledError, CancelToken, Reporter
@@ -81,15 +81,15 @@ def run(job: Job) -> int:
 def _checkpoints(job: Job, setup: Setup) -> Iterator[Checkpoint]:
     """Render and write the frames, in two threads; yield the checkpoint after each."""
     sink = setup.sink
-    with BackgroundConsumer[tuple[Frame, Checkpoint | None]](
-        lambda item: sink.write(*item), setup.depth
-    ) as output:
+    with BackgroundConsumer[Callable[[], None]](lambda write: write(), setup.depth) as output:
         try:
             with closing(render_frames(setup.source, setup.session, setup.depth)) as frames:
                 for rendered in frames:
                     job.reporter.output(rendered.frame)
-                    wanted = sink.wants_checkpoint(rendered.frame.index)
-                    output.put((rendered.frame, rendered.checkpoint if wanted else None))
+                    frame, begins = rendered.frame, rendered.begins_scene
+                    wanted = sink.wants_checkpoint(frame.index, begins_scene=begins)
+                    checkpoint = rendered.checkpoint if wanted else None
+                    output.put(partial(sink.write, frame, checkpoint, begins_scene=begins))
                     yield rendered.checkpoint
                     job.reporter.frame(rendered.report)
                     job.cancel.check()

@@ -13,7 +13,8 @@ from vidream.media.places import VideoTarget
 from vidream.media.tracks import TrackSource
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.joining import OnJoin, join
-from vidream.render.segments import SegmentFormat, SegmentRecorder
+from vidream.render.recorder import SegmentRecorder
+from vidream.render.segments import SegmentFormat
 from vidream.render.sinks import Sink
 from vidream.render.work_folder import WorkFolder
 
@@ -43,13 +44,15 @@ class SegmentSink(Sink):
         self._recorder = SegmentRecorder(work, SegmentFormat.of(target, info, settings))
         self._recorded = False
 
-    def wants_checkpoint(self, index: int) -> bool:
-        """Whether a segment ends, or a checkpoint is due."""
-        return self._recorder.wants_checkpoint(index)
+    def wants_checkpoint(self, index: int, *, begins_scene: bool) -> bool:
+        """Whether a segment begins or ends, or a checkpoint is due."""
+        return self._recorder.wants_checkpoint(index, begins_scene=begins_scene)
 
-    def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:
+    def write(
+        self, frame: Frame, checkpoint: Checkpoint | None, *, begins_scene: bool = False
+    ) -> None:
         """Encode a frame."""
-        self._recorder.write(frame, checkpoint)
+        self._recorder.write(frame, checkpoint, begins_scene=begins_scene)
 
     def finish(self, last: Checkpoint) -> None:
         """Join the segments and the audio."""

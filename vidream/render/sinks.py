@@ -26,12 +26,14 @@ class Sink(Closeable):
     def close(self) -> None:
         """Remove what is neither finished nor kept."""
 
-    def wants_checkpoint(self, index: int) -> bool:  # noqa: ARG002
-        """Whether :meth:`write` should get the checkpoint after this frame."""
+    def wants_checkpoint(self, index: int, *, begins_scene: bool) -> bool:  # noqa: ARG002
+        """Whether :meth:`write` should get the checkpoint after the next frame."""
         return False
 
-    def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:
-        """Write a frame; raises OutputError."""
+    def write(
+        self, frame: Frame, checkpoint: Checkpoint | None, *, begins_scene: bool = False
+    ) -> None:
+        """Write a frame, with which a scene may begin; raises OutputError."""
         raise NotImplementedError
 
     def finish(self, last: Checkpoint) -> None:
@@ -94,7 +96,13 @@ class StreamSink(Sink):
         """Remove an unfinished file."""
         self._encoder.close()
 
-    def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:  # noqa: ARG002
+    def write(
+        self,
+        frame: Frame,
+        checkpoint: Checkpoint | None,  # noqa: ARG002
+        *,
+        begins_scene: bool = False,  # noqa: ARG002
+    ) -> None:
         """Encode a frame, and the sound before it."""
         self._encoder.write(frame)
 
@@ -120,7 +128,13 @@ class StillSink(Sink):
         check_alpha(target.path, has_alpha=still.alpha is not None)
         self._settings, self._comment = settings, comment
 
-    def write(self, frame: Frame, checkpoint: Checkpoint | None) -> None:  # noqa: ARG002
+    def write(
+        self,
+        frame: Frame,
+        checkpoint: Checkpoint | None,  # noqa: ARG002
+        *,
+        begins_scene: bool = False,  # noqa: ARG002
+    ) -> None:
         """Write the picture."""
         picture = self._still.replaced(to_eight_bits(frame.image), self._comment)
         write_still(self._target, picture, self._settings)
