@@ -19,7 +19,7 @@ from vidream.cli.options import (
     options_of,
     preset_option,
 )
-from vidream.cli.targets import Plan, Task, is_up_to_date, plan_targets
+from vidream.cli.targets import Plan, Task, plan_targets
 from vidream.cli.terminal import (
     ProgressBar,
     Signals,
@@ -36,6 +36,7 @@ from vidream.core.presets import DEFAULT, preset_settings
 from vidream.core.reporting import CancelledError
 from vidream.core.settings import Settings
 from vidream.render.job import Job, default_preset, find_places
+from vidream.render.record import is_made
 
 _GROUPS = (*LOOK, "Over time", "Input")
 
@@ -158,7 +159,7 @@ def _is_done(task: Task, request: _Request, signals: Signals) -> bool:
     inform: Callable[[str], None] = (lambda _: None) if request.quiet else say
     try:
         job = request.job(task)
-        if is_up_to_date(task, job.settings):
+        if is_made(job.target, job.source, job.settings):
             inform(f"{task.target} is up to date")
             return True
         if not job.source.is_picture:  # an interrupted run is resumed

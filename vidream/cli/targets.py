@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from vidream.core.errors import VidreamError
-from vidream.core.settings import Settings
 from vidream.media.codecs import CONTAINERS
 from vidream.media.kinds import is_picture_name
 from vidream.media.places import (
@@ -20,7 +19,6 @@ from vidream.media.places import (
     VideoFile,
     parse_source,
 )
-from vidream.render.record import Record, recorded_values
 
 _VIDEO, _PICTURE = ".mp4", ".png"  # suffixes for sources of a kind that cannot be written
 _PIPED = (".y4m", ".nut")  # not compressed
@@ -102,28 +100,3 @@ def _target(source: str, folder: str | None, suffix: str | None, *, moving: bool
     if folder is None:
         return str(path.with_name(f"{path.stem}.dream{suffix}"))
     return str(Path(folder) / f"{path.stem}{suffix}")
-
-
-def is_up_to_date(task: Task, settings: Settings) -> bool:
-    """Whether a target was made of its source, as it is now, with these settings."""
-    from vidream.media.metadata import read_comment  # noqa: PLC0415  (PyAV takes its time)
-
-    source, target = Path(task.source), Path(task.target)
-    try:
-        record = Record.find(read_comment(str(target))) if target.is_file() else None
-        if record is None or record.source != source.name:
-            return False
-        if recorded_values(Settings.from_dict(record.settings)) != recorded_values(settings):
-            return False
-        made = target.stat().st_mtime
-        files = (*parse_source(task.source).files, *_files(settings))
-        return all(path.stat().st_mtime <= made for path in files)
-    except (VidreamError, OSError):
-        return False
-
-
-def _files(settings: Settings) -> list[Path]:
-    """Return the files and folders that settings name."""
-    found: list[str] = []
-    settings.to_dict(path=lambda path: found.append(path) or path)  # type: ignore[func-returns-value]
-    return [Path(name).expanduser() for name in found]

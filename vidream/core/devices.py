@@ -12,7 +12,7 @@ def choose_device(name: str) -> torch.device:
     """Return the device of that name, or for ``auto`` the first of :data:`AUTO`.
 
     Raises:
-        DeviceError: there is no such device.
+        DeviceError: there is no such device, or they are several.
     """
     present = {
         "cuda": torch.cuda.is_available(),
@@ -21,12 +21,28 @@ def choose_device(name: str) -> torch.device:
     }
     if name == "auto":
         name = next(device for device in AUTO if present[device])
-    if not present[name]:
+    if "," in name:
+        raise DeviceError(f"one `device` is needed here, not {name}")
+    kind, _, number = name.partition(":")
+    if not present[kind]:
         raise DeviceError(
-            f"no {name.upper()} device that this PyTorch can use; leave `device` out, or set it "
+            f"no {kind.upper()} device that this PyTorch can use; leave `device` out, or set it "
             "to cpu"
         )
+    if number and int(number) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"there is no {name}: the last one is cuda:{torch.cuda.device_count() - 1}"
+        )
     return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """Return what the last bits of a result depend on: the kind of device, and how it computes."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    if device.type == "cpu":
+        return f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    return device.type
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
@@ -37,12 +53,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """
     if name != "auto":
         return torch.float32 if name == "float32" else torch.bfloat16
-    fast = {"cuda": _cuda_has_bfloat16, "cpu": _cpu_has_bfloat16}.get(device.type)
-    return torch.bfloat16 if fast is not None and fast() else torch.float32
-
-
-def _cuda_has_bfloat16() -> bool:
-    return torch.cuda.get_device_capability() >= (8, 0)
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        fast = device.type == "cpu" and _cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -37,6 +37,25 @@ class FrameReport:
     strength: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PartsReport:
+    """How far a render is whose scenes are rendered one by one, by one machine or several.
+
+    Args:
+        frames: that are done.
+        expected: number of frames in all, if known.
+        parts: scenes, or groups of short ones, that are done.
+        of: number of them as far as they are known.
+        workers: that render.
+    """
+
+    frames: int
+    expected: int | None
+    parts: int
+    of: int
+    workers: int = 1
+
+
 class Reporter:
     """Receives the events of a run, and ignores them; subclasses override it.
 
@@ -49,6 +68,12 @@ class Reporter:
 
     def frame(self, report: FrameReport) -> None:
         """A frame was written."""
+
+    def parts(self, report: PartsReport) -> None:
+        """A frame, or a scene, was rendered somewhere."""
+
+    def scan(self, done: int, expected: int | None) -> None:
+        """``done`` frames have been searched for scenes, of those ``expected`` if known."""
 
     def step(self, done: int, total: int) -> None:
         """``done`` of ``total`` pixels have taken a step, where one frame takes long."""

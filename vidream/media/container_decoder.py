@@ -37,6 +37,7 @@ class DecodePolicy:
 
     late_start: float = 10  # start time from which a clock is a camera's own
     run_up: float = 20  # within which any broadcast has a key frame
+    warm_up: float = 1  # decoded before a frame that is sought: filters look back
     rate: int = 25  # frames per second
     packet: float = 0.02  # length of an audio packet
     most_lag: float = 1
@@ -120,6 +121,11 @@ class ContainerDecoder(Decoder):
                 self._video.skip_until = begin - Fraction(POLICY.run_up)
             else:
                 self._packets.seek(begin)
+
+    def seek(self, time: Fraction) -> None:
+        """Go to a key frame a little before a time, on the clock of the frames."""
+        if not self._packets.is_broadcast:
+            self._packets.seek(self.offset + time - Fraction(POLICY.warm_up))
 
     def items(self) -> Iterator[Decoded | TrackPacket]:
         """Yield frames, deinterlaced, and packets of the tracks, to the end."""

@@ -73,6 +73,9 @@ class Decoder(Closeable):
         """Count times from this one; what is before it may be yielded, at times below 0."""
         self.offset = begin
 
+    def seek(self, time: Fraction) -> None:
+        """Leave out frames long before a time, where that is possible."""
+
     def items(self) -> Iterator[Decoded | TrackPacket]:
         """Yield frames, deinterlaced, and packets of the tracks, to the end."""
         raise NotImplementedError

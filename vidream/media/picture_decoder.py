@@ -35,6 +35,7 @@ class PictureFilesDecoder(Decoder):
         if not self._files:
             check_source(source)  # which says so
         self._rate = rate or Fraction(USUAL_RATE)
+        self._left_out = 0  # pictures at the beginning
         count = len(self._files)
         self.facts = ClipFacts(
             aspect=Fraction(1),
@@ -49,10 +50,14 @@ class PictureFilesDecoder(Decoder):
         """Seconds per picture."""
         return 1 / self._rate
 
+    def seek(self, time: Fraction) -> None:
+        """Leave out the pictures before a time."""
+        self._left_out = round((self.offset + time) * self._rate)
+
     def items(self) -> Iterator[Decoded | TrackPacket]:
         """Yield the pictures."""
         first = round(self.offset * self._rate)
-        for number in range(max(0, first), len(self._files)):
+        for number in range(max(0, first, self._left_out), len(self._files)):
             with open_picture(StillFile(self._files[number])) as opened:
                 picture = np.array(upright(opened))
             yield Decoded(number - first, _frame(picture), 1)

@@ -19,7 +19,7 @@ from vidream.media.geometry import pixel_aspect, square_size
 from vidream.media.info import Chapter, VideoInfo, fit
 from vidream.media.kinds import is_webp
 from vidream.media.picture_decoder import AnimationDecoder, PictureFilesDecoder
-from vidream.media.places import AnimationFile, PictureFiles, Place, Source, parse_source
+from vidream.media.places import AnimationFile, PictureFiles, Place, Source, VideoFile, parse_source
 from vidream.media.timeouts import TimedWorker
 from vidream.media.tracks import (
     LiveTracks,
@@ -72,6 +72,7 @@ class Reader(Closeable):
         self._decoder, self._settings = decoder, settings
         self._tracks: LiveTracks | SequentialTracks | None = None
         self.skip = 0  # frames before the first one that is yielded
+        self._sought: Fraction | None = None  # time of that frame, if frames before are not read
         try:
             self._begin(decoder)
             items = self._cut()
@@ -80,7 +81,7 @@ class Reader(Closeable):
                 raise self._nothing()
             decoder.extend_timeout()
             self.info = self._describe(first.frame)
-            self._items = chain(head, items)
+            self._items: Iterator[Decoded | TrackPacket] = chain(head, items)
         except BaseException:
             self.close()
             raise
@@ -181,9 +182,30 @@ class Reader(Closeable):
             frames = None
         return min(frames, settings.frames) if frames and settings.frames else frames
 
+    def seek(self, index: int, time: Fraction) -> None:
+        """Yield the frames from one on, by its number and time, reading few of those before.
+
+        Where timestamps are damaged another frame may come: it is for the caller to look.
+        """
+        self.skip = index
+        seekable = isinstance(self._decoder.source, (VideoFile, PictureFiles))
+        if index == 0 or not seekable or self._resampled:
+            return
+        facts, source = self._decoder.facts, self._decoder.source
+        self._decoder.close()
+        self._decoder = _open_decoder(source, self._settings, again=True)
+        self._decoder.facts = facts
+        self._decoder.extend_timeout()
+        self._begin(self._decoder)
+        self._decoder.seek(time)
+        self._items, self._sought = self._cut(), time
+
     def __iter__(self) -> Iterator[Frame]:
         base, index, last = self.info.time_base, 0, None
         items: Iterator[Decoded | TrackPacket] = self._items
+        if self._sought is not None:
+            index, before = self.skip, self._sought / base
+            items = (item for item in items if isinstance(item, TrackPacket) or item.pts >= before)
         if self._resampled:
             items = resample_rate(items, self._decoder.base, self._resampled)
         for item in items:

@@ -4,11 +4,14 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vidream.core.devices import choose_device, choose_precision
+import torch
+
+from vidream.core.devices import choose_device, choose_precision, describe_device
 from vidream.core.errors import InputError
 from vidream.core.settings import Settings
 from vidream.media.places import PictureFiles, Source, parse_source
@@ -29,14 +32,43 @@ def fingerprint(source: Source, settings: Settings) -> Fingerprint:
     device = choose_device(settings.dream.device)
     found: Fingerprint = {"version of vidream": own_version()}
     found |= {f"version of {library}": version(library) for library in ("torch", "av")}
-    if not source.is_pipe:
-        found["source"] = identity(source.name)
+    found |= subject(source, settings) | {"device": device.type}
+    return found | {"precision": _precision(settings, device)}
+
+
+def subject(source: Source, settings: Settings) -> Fingerprint:
+    """Return what is rendered, wherever that is: files by content, and settings."""
+    found: Fingerprint = {} if source.is_pipe else {"source": identity(source.name)}
+    left = RUN_SETTINGS | {"format", "device", "precision"}
     values = settings.to_dict(path=identity)
-    found |= {n: value for n, value in values.items() if n not in RUN_SETTINGS and n != "format"}
-    found["device"] = str(device)
-    precision = choose_precision(settings.dream.precision, device)
-    found["precision"] = str(precision).removeprefix("torch.")
-    return found
+    return found | {name: value for name, value in values.items() if name not in left}
+
+
+def machine(settings: Settings) -> Fingerprint:
+    """Return where frames are rendered, as far as their last bits depend on it.
+
+    Raises:
+        DeviceError: the device is not there.
+    """
+    device = choose_device(settings.dream.device)
+    found: Fingerprint = {"version of vidream": f"{own_version()} ({_own_code()})"}
+    libraries = ("torch", "av", "numpy", "opencv-python-headless", "pillow")
+    found |= {f"version of {library}": version(library) for library in libraries}
+    return found | {"device": describe_device(device), "precision": _precision(settings, device)}
+
+
+def _precision(settings: Settings, device: torch.device) -> str:
+    return str(choose_precision(settings.dream.precision, device)).removeprefix("torch.")
+
+
+@cache
+def _own_code() -> str:
+    """Return a hash of vidream's code, by which two states of one version differ."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def identity(name: str) -> str:

@@ -44,6 +44,15 @@ def join(pieces: Pieces, encoder: VideoEncoder, on_join: OnJoin | None, *, copy:
             on_join(done, total)
 
 
+def frames_of(pieces: Pieces) -> Iterator[Frame]:
+    """Yield the frames of segments, numbered from 0."""
+    index = 0
+    for segment, path in pieces:
+        for frame in _frames(path, segment) if segment.times else ():
+            yield replace(frame, index=index)
+            index += 1
+
+
 def _decoding_times(segments: list[Segment]) -> Iterator[int]:
     """Yield the DTS of each packet, so that a decoder that holds frames back never waits.
 

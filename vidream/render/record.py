@@ -7,10 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-from vidream.core.errors import InputError, SettingsError
+from vidream.core.errors import InputError, SettingsError, VidreamError
 from vidream.core.settings import Settings, schema
 from vidream.media.checks import check_source
-from vidream.media.places import Source, parse_source
+from vidream.media.places import FileTarget, Source, Target, parse_source
 
 RUN_SETTINGS = frozenset(name for name, setting in schema().items() if setting.option.per_run)
 """Settings of a run, which no frame depends on."""
@@ -93,6 +93,33 @@ def find_record(dream: str) -> Record:
             "has written it since"
         )
     return record
+
+
+def is_made(target: Target, source: Source, settings: Settings) -> bool:
+    """Whether a target was made of a source, as it is now, with these settings."""
+    from vidream.media.metadata import read_comment  # noqa: PLC0415  (as above)
+
+    if not isinstance(target, FileTarget):
+        return False
+    try:
+        path = target.path
+        record = Record.find(read_comment(str(path))) if path.is_file() else None
+        if record is None or record.source != _base(source.name):
+            return False
+        if recorded_values(Settings.from_dict(record.settings)) != recorded_values(settings):
+            return False
+        made = path.stat().st_mtime
+        files = (*source.files, *_named_files(settings))
+        return all(file.stat().st_mtime <= made for file in files)
+    except (VidreamError, OSError):
+        return False
+
+
+def _named_files(settings: Settings) -> list[Path]:
+    """Return the files and folders that settings name."""
+    found: list[str] = []
+    settings.to_dict(path=lambda path: found.append(path) or path)  # type: ignore[func-returns-value]
+    return [Path(name).expanduser() for name in found]
 
 
 def _parse(line: str) -> Record | None:

@@ -1,18 +1,16 @@
 """The sink of files that can be resumed: segments, joined at the end."""
 
 import logging
-from types import NoneType
 
-from vidream.core.errors import OutputError, VidreamError
+from vidream.core.errors import VidreamError
 from vidream.core.frames import Frame
 from vidream.core.settings import WriteSettings
-from vidream.media.atomic import AtomicFile
-from vidream.media.encoder import VideoEncoder
 from vidream.media.info import VideoInfo
 from vidream.media.places import VideoTarget
 from vidream.media.tracks import TrackSource
 from vidream.render.checkpoint import Checkpoint
-from vidream.render.joining import OnJoin, join
+from vidream.render.film import Film
+from vidream.render.joining import OnJoin
 from vidream.render.recorder import SegmentRecorder
 from vidream.render.segments import SegmentFormat
 from vidream.render.sinks import Sink
@@ -76,20 +74,9 @@ class SegmentSink(Sink):
         return kept
 
     def _join(self, target: VideoTarget, settings: WriteSettings, *, preview: bool) -> None:
-        def join_with(tracks: TrackSource) -> None:
-            draft = AtomicFile(target.path, overwrite=settings.overwrite, folder=self._work.path)
-            with VideoEncoder(target, self._info, settings, tracks, draft) as encoder:
-                join(pieces, encoder, on_join, copy=target.container.joins)
-                encoder.finish(cut_audio=preview)
-
         pieces = [(segment, self._recorder.path(segment)) for segment in self._recorder.segments]
-        on_join: OnJoin | None = None if preview else self._on_join
-        try:
-            join_with(self._tracks)
-        except OutputError as error:
-            # Pictures are our own. Audio is as it came, and its damage may show as late as at the
-            # very end of the file; then it is FFmpeg that complains, and not the system.
-            if not self._tracks.streams or isinstance(error.__cause__, (OSError, NoneType)):
-                raise
-            _log.warning("the sound cannot be copied, for it is damaged: it is left out")
-            join_with(TrackSource())
+        film = Film(target, self._info, settings, self._tracks)
+        if preview:
+            film.join(pieces, self._work.path, cut_audio=True)
+        else:
+            film.join(pieces, self._work.path, self._on_join)

@@ -25,7 +25,7 @@ from vidream.media.noise import read_picture
 from vidream.media.places import PipeTarget, SequenceTarget, StillTarget, VideoTarget
 from vidream.media.reader import open_reader
 from vidream.media.soundtrack import Soundtrack
-from vidream.media.tracks import CombinedTracks
+from vidream.media.tracks import CombinedTracks, TrackSource
 from vidream.postprocess.postprocess import PostProcessor
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.fingerprint import fingerprint
@@ -75,7 +75,7 @@ def open_setup(job: Job, stack: ExitStack) -> Setup:
     stack.enter_context(session)
     if settings.read.keep_alpha and not info.has_alpha:
         _log.info("the source has no transparency: `keep_alpha` changes nothing")
-    info = _with_record(info, _record(job, session.effect))
+    info = with_record(info, _record(job, session.effect))
     sink = _open_sink(job, work, info, reader, stack)
     return _setup(reader, session, sink, stack)
 
@@ -105,7 +105,7 @@ def _open_picture(job: Job, stack: ExitStack) -> Setup:
     if isinstance(job.target, StillTarget):
         sink: Sink = StillSink(job.target, still, settings.write, record.text)
     else:
-        info = _with_record(source.info, record)
+        info = with_record(source.info, record)
         sink = _open_sink(job, _open_work(job, device, stack), info, source, stack)
     return _setup(source, session, sink, stack)
 
@@ -128,7 +128,8 @@ def _record(job: Job, effect: Effect) -> Record:
     return Record.of(job.source, job.settings, weights_of(effect))
 
 
-def _with_record(info: VideoInfo, record: Record) -> VideoInfo:
+def with_record(info: VideoInfo, record: Record) -> VideoInfo:
+    """Return what is written of a video, with a record in its comment."""
     comment = record.within(info.metadata.get("comment"))
     return replace(info, metadata={**info.metadata, "comment": comment})
 
@@ -136,19 +137,12 @@ def _with_record(info: VideoInfo, record: Record) -> VideoInfo:
 def _open_sink(
     job: Job, work: WorkFolder | None, info: VideoInfo, source: FrameSource, stack: ExitStack
 ) -> Sink:
-    target, read, write = job.target, job.settings.read, job.settings.write
-    tracks = source.tracks
-    if read.audio is not None:
-        sound = stack.enter_context(Soundtrack(read.audio, read.start))
-        tracks = CombinedTracks(sound, tracks) if tracks.streams else sound
+    target, write = job.target, job.settings.write
+    tracks = open_tracks(job, source, stack)
     in_one_go = job.source.is_live or job.is_animation
     if isinstance(target, SequenceTarget):
         assert work is not None
-        names = {"audio": "sound", "subtitle": "subtitles"}
-        lost = list(dict.fromkeys(names[stream.type] for stream in tracks.streams))
-        lost += [name for name in ("chapters", "cover") if getattr(info, name)]
-        if lost:
-            _log.info("pictures hold no %s: left out", ", ".join(lost))
+        log_lost(info, tracks)
         return PictureSink(work, info, write, is_resumable=not in_one_go)
     assert isinstance(target, (VideoTarget, PipeTarget))
     if in_one_go or work is None or isinstance(target, PipeTarget):
@@ -160,6 +154,24 @@ def _open_sink(
 
     log_odd_size(target, info, write)
     return SegmentSink(work, target, info, write, tracks, on_join)
+
+
+def open_tracks(job: Job, source: FrameSource, stack: ExitStack) -> TrackSource:
+    """Open the sound and the subtitles of a target."""
+    read = job.settings.read
+    if read.audio is None:
+        return source.tracks
+    sound = stack.enter_context(Soundtrack(read.audio, read.start))
+    return CombinedTracks(sound, source.tracks) if source.tracks.streams else sound
+
+
+def log_lost(info: VideoInfo, tracks: TrackSource) -> None:
+    """Log what a clip has that pictures do not hold."""
+    names = {"audio": "sound", "subtitle": "subtitles"}
+    lost = list(dict.fromkeys(names[stream.type] for stream in tracks.streams))
+    lost += [name for name in ("chapters", "cover") if getattr(info, name)]
+    if lost:
+        _log.info("pictures hold no %s: left out", ", ".join(lost))
 
 
 def open_session(

@@ -19,6 +19,9 @@ from vidream.render.sinks import as_output_error
 
 _LOCK, _RUN, _STATE, _JOURNAL = "lock", "run.json", "state.pt", "journal.jsonl"
 
+DIVIDED = "divided.json"
+"""What the run of a work folder depends on whose scenes are rendered one by one."""
+
 
 def open_work(
     target: Path, run: Fingerprint, settings: WriteSettings, device: torch.device | str = "cpu"
@@ -43,12 +46,13 @@ class WorkFolder(Closeable):
     """A locked folder next to the target. A context manager.
 
     On leaving it is removed, unless ``keep``, if the target is complete or nothing can be resumed.
+    With ``shared`` other processes may use it as well, if they share it.
 
     Raises:
         OutputError: it cannot be made, or another run uses it.
     """
 
-    def __init__(self, target: Path, *, keep: bool = False) -> None:
+    def __init__(self, target: Path, *, keep: bool = False, shared: bool = False) -> None:
         self.target = target
         self.path = target.with_name(f".{target.name}.vidream")
         self.checkpoint = Checkpoint()
@@ -56,7 +60,7 @@ class WorkFolder(Closeable):
         self._keep = keep
         self._made_folder = not target.parent.exists()
         try:
-            self._lock = self._locked()
+            self._lock = self._locked(shared=shared)
         except BlockingIOError:
             raise OutputError(
                 f"another run is making {target}: wait for it, or choose another name"
@@ -64,25 +68,40 @@ class WorkFolder(Closeable):
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def _locked(self) -> Lock:
+    def _locked(self, *, shared: bool) -> Lock:
         while True:
             self.path.mkdir(parents=True, exist_ok=True)
             # It may be removed in between, by a run that ends.
             with contextlib.suppress(FileNotFoundError):
-                return Lock(self.path / _LOCK)
+                return Lock(self.path / _LOCK, shared=shared)
 
     def close(self) -> None:
         """Unlock the folder, and remove it unless it is still of use."""
-        if not self._keep and (self.done or not self.checkpoint.frames):
+        if not self._keep and (self.done or not self.is_of_use):
             shutil.rmtree(self.path, ignore_errors=True)
         if self._made_folder:
             with contextlib.suppress(OSError):  # it is not empty
                 self.target.parent.rmdir()
         self._lock.release()
 
+    def is_alone(self) -> bool:
+        """Whether no other process shares the folder, nor can from now on."""
+        return self._lock.claim()
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether there is something to be resumed."""
+        return self.checkpoint.frames > 0
+
     def prepare(self, run: Fingerprint, settings: WriteSettings, device: Any) -> None:
         """Load the checkpoint of an interrupted run, or empty the folder; see :func:`open_work`."""
-        before = self._read_run()
+        if (self.path / DIVIDED).exists() and not settings.overwrite:
+            self.checkpoint = Checkpoint(1)  # it is of use
+            raise OutputError(
+                f"{self.path} holds scenes of a render that was divided: go on as it was begun "
+                "(`cluster`, `part`, `split`), or set `overwrite` to begin anew"
+            )
+        before = self.read_run(_RUN, _STATE)
         if before is not None and (settings.resume or not settings.overwrite):
             self.checkpoint = load(self.path / _STATE, device)
             if not settings.resume:
@@ -96,19 +115,23 @@ class WorkFolder(Closeable):
                     f"remove {self.path} to begin anew"
                 )
             return
+        self.begin(run, _RUN)
+
+    def begin(self, run: Fingerprint, name: str) -> None:
+        """Empty the folder for a run, and note what it depends on."""
         with as_output_error(self.path):
             for path in self.path.iterdir():
                 if path.is_dir():
                     shutil.rmtree(path)
-                elif path.name != _LOCK:
+                elif path.name != _LOCK and path.suffix != ".lock":
                     path.unlink()
-            atomic_write(self.path / _RUN, lambda draft: draft.write_text(json.dumps(run)))
+            atomic_write(self.path / name, lambda draft: draft.write_text(json.dumps(run)))
 
-    def _read_run(self) -> Fingerprint | None:
+    def read_run(self, name: str, needed: str) -> Fingerprint | None:
         """Return what an interrupted run depends on; None if there is none to be resumed."""
         with contextlib.suppress(OSError, ValueError):
-            if (self.path / _STATE).exists():
-                found: Fingerprint = json.loads((self.path / _RUN).read_text())
+            if (self.path / needed).exists():
+                found: Fingerprint = json.loads((self.path / name).read_text())
                 return found
         return None
 

@@ -124,13 +124,13 @@ class MotionTracker:
 
     def track(self, image: Picture | HdrPicture, index: int) -> Motion:
         """Return the motion of the next frame, ``[H, W, 3]`` RGB, by its number in the clip."""
-        image, previous = to_eight_bits(image), self.state.previous
-        frame = _tracked(index, image, flow_size(image.shape[0], image.shape[1]), self._device)
-        cut, last = self._find_cut(frame)
-        if previous is not None and not cut and self._is_duplicate(frame, previous):
+        previous = self.state.previous
+        frame, motion, last = self._compare(image, index)
+        if motion.duplicate:
             # The earlier one stays the reference: a slow change must add up until it shows.
-            self.state = TrackerState(previous, self.state.keyframes, self.state.since_cut, last)
-            return Motion(cut=False, duplicate=True)
+            self.state = replace(self.state, last=last)
+            return motion
+        cut = motion.cut
         keyframes = () if cut else self.state.keyframes
         since_cut = 0 if cut else self.state.since_cut
         keep = self._recall > 0 and since_cut % SETTINGS.keyframe_interval == 0
@@ -139,6 +139,25 @@ class MotionTracker:
             keyframes = (_halved(frame), *keyframes)[: self._recall]
         self.state = TrackerState(frame, keyframes, since_cut + 1, last)
         return Motion(cut=cut, keep=keep, fields=fields)
+
+    def scan(self, image: Picture | HdrPicture, index: int) -> Motion:
+        """Return what :meth:`track` would of cuts and duplicates, without flow: far sooner.
+
+        A tracker either tracks or scans.
+        """
+        frame, motion, last = self._compare(image, index)
+        self.state = replace(self.state if motion.duplicate else TrackerState(frame), last=last)
+        return motion
+
+    def _compare(
+        self, image: Picture | HdrPicture, index: int
+    ) -> tuple[TrackedFrame, Motion, Picture]:
+        """Return the frame, whether it begins a scene or is a duplicate, and what to keep of it."""
+        image, previous = to_eight_bits(image), self.state.previous
+        frame = _tracked(index, image, flow_size(image.shape[0], image.shape[1]), self._device)
+        cut, last = self._find_cut(frame)
+        duplicate = previous is not None and not cut and self._is_duplicate(frame, previous)
+        return frame, Motion(cut, duplicate), last
 
     def _find_cut(self, frame: TrackedFrame) -> tuple[bool, Picture]:
         """Return whether a scene begins, and what the next frame is compared with."""

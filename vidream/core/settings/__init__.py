@@ -21,6 +21,7 @@ from vidream.core.settings.terms import (
     StyleTerm,
     exact_rate,
     parse_bytes,
+    parse_devices,
     parse_time,
     plain_number,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "find_setting",
     "option",
     "parse_bytes",
+    "parse_devices",
     "parse_time",
     "plain_number",
     "schema",

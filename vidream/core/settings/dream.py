@@ -5,7 +5,7 @@ from functools import partial
 
 from vidream.core.errors import SettingsError
 from vidream.core.settings.options import Validated, option
-from vidream.core.settings.terms import ClassTerm, LayerTerm, parse_bytes
+from vidream.core.settings.terms import ClassTerm, LayerTerm, parse_bytes, parse_devices
 
 _dream = partial(option, group="Dream")
 _content = partial(option, group="Content")
@@ -149,7 +149,12 @@ class DreamSettings(Validated):
         metavar="N",
         within=(0, 64),
     )
-    device: str = _device("auto", "Compute device.", choices=("auto", "cpu", "cuda", "mps"))
+    device: str = _device(
+        "auto",
+        "Compute device: auto, cpu, cuda, cuda:1, mps; of several, each renders scenes.",
+        metavar="NAME[,NAME]",
+        parse=parse_devices,
+    )
     memory: int | None = _device(
         None,
         "Memory limit, as in 4G or 800M; larger frames are tiled.",

@@ -138,6 +138,18 @@ def exact_rate(rate: float) -> Fraction:
     return Fraction(rate).limit_denominator(1001)
 
 
+def parse_devices(text: str) -> str:
+    """Check ``auto``, ``cuda:1`` or ``cuda:0,cuda:1``; raises a SettingsError."""
+    names = [name.strip() for name in text.split(",")]
+    known = all(re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name) for name in names)
+    if text != "auto" and not known:
+        raise SettingsError(
+            f"{text!r} is not a device: write auto, cpu, cuda, cuda:1 or mps; several, as in "
+            "cuda:0,cuda:1, render at the same time"
+        )
+    return ",".join(names)
+
+
 def parse_bytes(text: str) -> int:
     """Parse ``4G``, ``800M`` or ``1.5GiB`` (powers of 1024); raises a SettingsError."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(?:i?b)?", text.strip().lower())

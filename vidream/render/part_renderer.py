@@ -1,0 +1,213 @@
+"""Renders parts of a clip, each into segments of its own."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+from vidream.core.devices import choose_device
+from vidream.core.effect import Effect, Resources
+from vidream.core.errors import InputError
+from vidream.core.frames import Frame
+from vidream.core.memory import MemoryBudget, check_frames
+from vidream.core.queues import BackgroundConsumer, queue_depth
+from vidream.core.reporting import CancelToken, Reporter
+from vidream.effects.registry import load_effect, weights_of
+from vidream.media.info import VideoInfo
+from vidream.media.places import FileTarget
+from vidream.media.reader import Reader, open_reader
+from vidream.media.tracks import TrackSource
+from vidream.render.checkpoint import Checkpoint
+from vidream.render.guides import open_guide
+from vidream.render.job import Job
+from vidream.render.loop import render_frames
+from vidream.render.parts import Part, checksum
+from vidream.render.segments import Segment, Segmentation, SegmentFormat, SegmentSeries
+from vidream.render.setup import make_session
+from vidream.temporal.flow import FlowEstimator, load_flow
+from vidream.timeline.timeline import open_timeline
+
+_log = logging.getLogger(__name__)
+
+
+class OtherFramesError(InputError):
+    """The frames of a part are not those that were planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What is loaded once for all parts."""
+
+    effect: Effect
+    flow: FlowEstimator
+    resources: Resources
+
+
+class PartRenderer:
+    """Renders parts of a job, one at a time; the network is loaded once.
+
+    Args:
+        job: of whose target only the kind of file counts.
+        begin: time of the clip's first frame, in seconds.
+        memory: bytes that the dream may take; by default what a run of all of it would.
+
+    Raises:
+        VidreamError: the effect or its weights cannot be loaded.
+    """
+
+    def __init__(self, job: Job, begin: Fraction, memory: int | None = None) -> None:
+        assert isinstance(job.target, FileTarget)
+        self._job, self._target, self._begin = job, job.target, begin
+        self._timeline = open_timeline(job.settings, job.source)
+        settings = self._timeline.settings
+        device = choose_device(settings.dream.device)
+        budget = MemoryBudget(settings.dream.memory, device, memory)
+        resources = Resources(job.reporter, budget)
+        dream, guide = open_guide(settings.dream)
+        if guide is not None:
+            guide.close()  # each part opens its own
+        effect = load_effect(self._timeline.with_dream(dream).settings, resources)
+        self._loaded = _Loaded(effect, load_flow(settings.dream.flow, device), resources)
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of the weights by the names of their files."""
+        return dict(weights_of(self._loaded.effect))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the dream may take."""
+        budget = self._loaded.resources.memory
+        assert budget is not None
+        return budget.bytes
+
+    def render(
+        self, part: Part, folder: Path, reporter: Reporter, cancel: CancelToken
+    ) -> list[Segment]:
+        """Render a part into segments in a folder.
+
+        Raises:
+            OtherFramesError: the source has other frames there.
+            CancelledError: it was cancelled.
+            VidreamError: any other failure.
+        """
+        try:
+            return self._render(part, folder, reporter, cancel, seek=True)
+        except OtherFramesError as error:
+            if part.first == 0:
+                raise
+            _log.info("%s: reading from the beginning", error)
+            return self._render(part, folder, reporter, cancel, seek=False)
+
+    def _render(
+        self, part: Part, folder: Path, reporter: Reporter, cancel: CancelToken, *, seek: bool
+    ) -> list[Segment]:
+        with ExitStack() as stack:
+            reader = stack.enter_context(open_reader(self._job.source, self._job.settings.read))
+            info = reader.info
+            if seek:
+                reader.seek(part.first, part.time)
+            else:
+                reader.skip = part.first
+            check_frames(info.width, info.height, self._job.settings.dream.memory)
+            source = _PartSource(reader, part)
+            session = stack.enter_context(
+                make_session(
+                    self._timeline,
+                    self._loaded.resources,
+                    Checkpoint(part.first, self._begin),
+                    effect=self._loaded.effect,
+                    flow=self._loaded.flow,
+                    expected=part.frames,
+                )
+            )
+            stack.enter_context(cancel.calling(source.interrupt))
+            format = SegmentFormat.of(self._target, info, self._job.settings.write)
+            writer = stack.enter_context(_PartWriter(folder, format, part))
+            depth = queue_depth(info.width, info.height)
+            output = stack.enter_context(
+                BackgroundConsumer[Callable[[], None]](lambda write: write(), depth)
+            )
+            frames = stack.enter_context(closing(render_frames(source, session, depth)))
+            for rendered in frames:
+                reporter.output(rendered.frame)
+                output.put(partial(writer.put, rendered.frame, begins=rendered.begins_scene))
+                reporter.frame(replace(rendered.report, index=rendered.frame.index - part.first))
+                cancel.check()
+            source.check_end()
+            output.close()
+            return writer.finish()
+
+
+class _PartSource:
+    """The frames of a part, as far as they are those that were planned."""
+
+    def __init__(self, reader: Reader, part: Part) -> None:
+        self._reader, self._part = reader, part
+        self._count = self._sum = 0
+        self.tracks = TrackSource()
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._reader.info
+
+    def interrupt(self) -> None:
+        self._reader.interrupt()
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self._reader:
+            self._sum = checksum(frame, self._sum)
+            if self._count == 0 and (frame.time, self._sum) != (self._part.time, self._part.begins):
+                raise self._error()
+            self._count += 1
+            yield frame
+            if self._count == self._part.frames:
+                return
+
+    def check_end(self) -> None:
+        """Raise an OtherFramesError unless all frames came, and were those that were planned."""
+        if (self._count, self._sum) != (self._part.frames, self._part.checksum):
+            raise self._error()
+
+    def _error(self) -> OtherFramesError:
+        return OtherFramesError(
+            f"other frames than were planned come from {self._part.span}: has the source changed?"
+        )
+
+
+class _PartWriter:
+    """Encodes the frames of a part into its segments. A context manager."""
+
+    def __init__(self, folder: Path, format: SegmentFormat, part: Part) -> None:
+        self._part, self._segments = part, list[Segment]()
+        self._series = SegmentSeries(folder, format, part.segment, part.last)
+        self._segmentation = Segmentation(format.length)
+
+    def __enter__(self) -> "_PartWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._series.discard()
+
+    def put(self, frame: Frame, *, begins: bool) -> None:
+        """Encode a frame."""
+        if self._segmentation.put(begins_scene=begins):
+            self._close()
+        self._series.put(frame)
+
+    def _close(self) -> None:
+        if segment := self._series.close():
+            self._segments.append(segment)
+
+    def finish(self) -> list[Segment]:
+        """Return the segments."""
+        self._close()
+        if tuple(segment.frames for segment in self._segments) != self._part.segments:
+            raise InputError(
+                f"scenes begin elsewhere than was planned from {self._part.span}: make the plan on "
+                "a machine of the same kind"
+            )
+        return self._segments
