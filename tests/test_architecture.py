@@ -18,6 +18,7 @@ PACKAGE = Path(vidream.__file__).parent
 LAYERS = """
     cli
     studio
+    cluster
     render
     effects animate measure
     dream temporal postprocess timeline

@@ -41,6 +41,10 @@ class DeviceError(VidreamError):
     """The device is not there, or has too little memory."""
 
 
+class ClusterError(VidreamError):
+    """The scheduler or its workers cannot render."""
+
+
 @contextmanager
 def prefix_errors(role: str) -> Iterator[None]:
     """Prefix an :class:`InputError` with the role of the file: "guide: …"."""

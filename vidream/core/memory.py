@@ -51,6 +51,10 @@ class MemoryBudget:
             self._measured = _available(self._cap, self._device)
         return self._measured
 
+    def fix(self, size: int) -> None:
+        """Take so many bytes, whatever is free: elsewhere the same was rendered with them."""
+        self._measured = size
+
     @property
     def found(self) -> tuple[int | None, float]:
         """Bytes and pixels measured so far, for a checkpoint."""

@@ -34,7 +34,8 @@ from vidream.render.work_folder import DIVIDED, WorkFolder
 from vidream.temporal.flow import load_flow
 from vidream.temporal.tracking import MotionTracker
 
-_PLAN, _MACHINE, _PART, _ALL = "plan.jsonl", "machine.json", "part.json", "parts"
+_PLAN, _MACHINE, _MEMORY = "plan.jsonl", "machine.json", "memory.json"
+_PART, _ALL = "part.json", "parts"
 
 
 class Division(Closeable):
@@ -127,6 +128,16 @@ class Division(Closeable):
         with contextlib.suppress(OSError, ValueError):
             return difference(json.loads(path.read_text()), machine)
         return ""
+
+    def fix_memory(self, size: int) -> int:
+        """Return the bytes that the dream of every part may take: the first size that is given."""
+        path = self.path / _MEMORY
+        with as_output_error(path):
+            if not path.exists():
+                atomic_write(path, lambda draft: draft.write_text(str(size)))
+        with contextlib.suppress(OSError, ValueError):
+            return int(path.read_text())
+        return size
 
     def done(self) -> set[int]:
         """Return the numbers of the parts that are done."""

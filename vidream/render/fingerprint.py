@@ -21,6 +21,9 @@ Fingerprint = dict[str, Any]
 """JSON values by name."""
 
 _PIECE = 2**20  # bytes read at a file's start, middle and end
+UNREADABLE = "not to be read"
+"""What is in a file that cannot be read."""
+
 _FILE = re.compile(r"\d+ bytes, |not to be read")  # results of identity()
 
 
@@ -87,7 +90,7 @@ def identity(name: str) -> str:
             return _several(source.files)
     except (OSError, InputError):
         pass
-    return "not to be read"  # an error follows where it is read
+    return UNREADABLE  # an error follows where it is read
 
 
 def _several(files: Iterable[Path]) -> str:

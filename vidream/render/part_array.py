@@ -78,7 +78,8 @@ def _run(division: Division, share: tuple[int, int] | None) -> int:
         if lock is None:
             continue
         try:
-            renderer = renderer or PartRenderer(job, parts[0].time)
+            renderer = renderer or PartRenderer(job)
+            renderer.memory = division.fix_memory(renderer.memory)
             _render(division, renderer, part, parts)
         finally:
             lock.release()

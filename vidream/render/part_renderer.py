@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -51,21 +50,19 @@ class PartRenderer:
 
     Args:
         job: of whose target only the kind of file counts.
-        begin: time of the clip's first frame, in seconds.
-        memory: bytes that the dream may take; by default what a run of all of it would.
 
     Raises:
         VidreamError: the effect or its weights cannot be loaded.
     """
 
-    def __init__(self, job: Job, begin: Fraction, memory: int | None = None) -> None:
+    def __init__(self, job: Job) -> None:
         assert isinstance(job.target, FileTarget)
-        self._job, self._target, self._begin = job, job.target, begin
+        self._job, self._target = job, job.target
         self._timeline = open_timeline(job.settings, job.source)
         settings = self._timeline.settings
         device = choose_device(settings.dream.device)
-        budget = MemoryBudget(settings.dream.memory, device, memory)
-        resources = Resources(job.reporter, budget)
+        self._budget = MemoryBudget(settings.dream.memory, device)
+        resources = Resources(job.reporter, self._budget)
         dream, guide = open_guide(settings.dream)
         if guide is not None:
             guide.close()  # each part opens its own
@@ -79,10 +76,15 @@ class PartRenderer:
 
     @property
     def memory(self) -> int:
-        """Bytes that the dream may take."""
-        budget = self._loaded.resources.memory
-        assert budget is not None
-        return budget.bytes
+        """Bytes that the dream may take: by default what a run of the whole clip would.
+
+        Tiles of large frames, and so their last bits, depend on it.
+        """
+        return self._budget.bytes
+
+    @memory.setter
+    def memory(self, size: int) -> None:
+        self._budget.fix(size)
 
     def render(
         self, part: Part, folder: Path, reporter: Reporter, cancel: CancelToken
@@ -118,7 +120,7 @@ class PartRenderer:
                 make_session(
                     self._timeline,
                     self._loaded.resources,
-                    Checkpoint(part.first, self._begin),
+                    Checkpoint(part.first, part.begin),
                     effect=self._loaded.effect,
                     flow=self._loaded.flow,
                     expected=part.frames,

@@ -32,6 +32,7 @@ class Part:
     """Whole segments that depend on nothing before them: a scene, or several short ones."""
 
     number: int  # from 0
+    begin: Fraction  # time of the clip's first frame, in seconds
     scenes: tuple[Scene, ...]
     segment: int  # number of its first segment
     segments: tuple[int, ...]  # frames of each
@@ -67,7 +68,7 @@ class Part:
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
         scenes = [asdict(s) | {"time": str(s.time), "length": str(s.length)} for s in self.scenes]
-        return asdict(self) | {"scenes": scenes}
+        return asdict(self) | {"begin": str(self.begin), "scenes": scenes}
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Self:
@@ -76,7 +77,8 @@ class Part:
             Scene(**s | {"time": Fraction(s["time"]), "length": Fraction(s["length"])})
             for s in entry["scenes"]
         )
-        return cls(**entry | {"scenes": scenes, "segments": tuple(entry["segments"])})
+        begin, segments = Fraction(entry["begin"]), tuple(entry["segments"])
+        return cls(**entry | {"begin": begin, "scenes": scenes, "segments": segments})
 
 
 def clock(time: Fraction | float) -> str:
@@ -128,14 +130,14 @@ class _Draft:
         if self.scenes[-1][2] == 1 and len(self.scenes) == 1:
             self.begins = self.checksum
 
-    def part(self, number: int, end: Fraction) -> Part:
+    def part(self, number: int, begin: Fraction, end: Fraction) -> Part:
         times = [scene[1] for scene in self.scenes] + [end]
         scenes = tuple(
             Scene(first, time, times[k + 1] - time, frames, duplicates)
             for k, (first, time, frames, duplicates) in enumerate(self.scenes)
         )
         kept = self.segment, tuple(self.segments), self.last, self.begins, self.checksum
-        return Part(number, scenes, *kept)
+        return Part(number, begin, scenes, *kept)
 
 
 def find_parts(
@@ -148,14 +150,15 @@ def find_parts(
     """
     segmentation, draft, last = Segmentation(format.length), None, None
     number = segment = 0
-    end = Fraction(0)
+    clip_begin, end = None, Fraction(0)
     for frame in frames:
         motion = None if tracker is None else tracker.scan(frame.image, frame.index)
         scene = motion is not None and motion.cut
         begins = segmentation.put(begins_scene=scene)
+        clip_begin = frame.time if clip_begin is None else clip_begin
         if begins and (draft is None or scene or motion is None):
             if draft is not None:
-                yield draft.part(number, frame.time)
+                yield draft.part(number, clip_begin, frame.time)
                 number, segment = number + 1, segment + len(draft.segments)
             draft, scene = _Draft(segment, last), True
         assert draft is not None
@@ -164,5 +167,5 @@ def find_parts(
         tick = tick_of(frame, format.info.time_base, last)
         last = last if tick is None else tick
         end = frame.time + frame.duration * frame.time_base
-    if draft is not None:
-        yield draft.part(number, end)
+    if draft is not None and clip_begin is not None:
+        yield draft.part(number, clip_begin, end)

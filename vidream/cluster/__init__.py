@@ -1,0 +1,1 @@
+"""Renders the scenes of clips on many machines, by Dask distributed."""

@@ -1,0 +1,338 @@
+"""Gives the parts of clips to the workers of a Dask scheduler, and keeps what comes back."""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, KilledWorker
+
+from vidream.cluster.admission import Admission, Admitted
+from vidream.cluster.calls import RESOURCE, call, offer
+from vidream.cluster.render import Render
+from vidream.core.closeable import Closeable
+from vidream.core.errors import ClusterError, InputError, VidreamError
+from vidream.core.reporting import CancelledError, CancelToken, PartsReport, Reporter
+from vidream.render.job import Job
+from vidream.render.parts import Part
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePolicy:
+    """Limits of patience, in seconds where not said."""
+
+    tick: float = 0.1  # between two looks at what has changed
+    look: float = 1.0  # between two looks at which workers there are
+    silence: float = 600.0  # without news, after which a part is given to another worker
+    alone: float = 10.0  # without a worker, after which that is said
+    lost: int = 10  # workers that may die of a part
+    failed: int = 3  # workers on which a part may fail
+    clips: int = 3  # that are searched for scenes and rendered at the same time
+
+
+@dataclass(slots=True)
+class _Task:
+    """A part that is given to the workers."""
+
+    render: Render
+    part: Part
+    future: Any
+    workers: frozenset[str]  # that may have it
+    heard: float  # when there was news of it
+    frames: int = 0
+    worker: str | None = None  # that has it, if known
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """What went wrong with a part so far."""
+
+    lost: int = 0
+    failed: dict[str, str] = field(default_factory=dict)  # by workers
+
+
+class Engine(Closeable):
+    """Renders jobs on the workers of a scheduler. A context manager.
+
+    Args:
+        client: of the scheduler; closed with this.
+        shared: folder that workers and this machine see, through which segments go.
+        reporter: receives the progress of all jobs.
+        cancel: stops them.
+        policy: limits of patience.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        shared: Path | None = None,
+        *,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+        policy: EnginePolicy | None = None,
+    ) -> None:
+        self._client, self._shared = client, shared
+        self._reporter, self._cancel = reporter or Reporter(), cancel or CancelToken()
+        self._policy = policy or EnginePolicy()
+        self._renders: list[Render] = []
+        self._tasks: list[_Task] = []
+        self._troubles: dict[tuple[str, int], _Trouble] = {}
+        self._crew = _Crew(client, self._policy)
+        self._topic = f"vidream-{secrets.token_hex(4)}"
+        self._pool = ThreadPoolExecutor(1, "vidream-join")
+        client.subscribe_topic(self._topic, self._hear)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Let go of the workers, and of what they render."""
+        for task in self._tasks:
+            with suppress(Exception):
+                task.future.cancel()
+        for render in self._renders:
+            render.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.close()
+        with suppress(Exception):
+            self._client.close(timeout=5)  # type: ignore[no-untyped-call]
+
+    def run(self, jobs: Iterable[Job], ended: Callable[[Job, VidreamError | None], None]) -> None:
+        """Render jobs; each is reported as it ends, with what went wrong if it failed.
+
+        Raises:
+            CancelledError: they were cancelled; what is done can be resumed.
+            ClusterError: the scheduler is gone.
+        """
+        left, more = iter(jobs), True
+        while True:
+            self._cancel.check()
+            self._check()
+            while more and len(self._renders) < self._policy.clips:
+                job = next(left, None)
+                more = job is not None
+                if job is not None:
+                    self._begin(job, ended)
+            if not self._renders:
+                return
+            for render in tuple(self._renders):
+                try:
+                    self._go_on(render)
+                    error, is_over = None, render.is_joined(self._pool, self._reporter)
+                except VidreamError as problem:
+                    error, is_over = problem, True
+                if is_over:
+                    self._end(render)
+                    ended(render.job, error)
+            self._report()
+            time.sleep(self._policy.tick)
+
+    def _begin(self, job: Job, ended: Callable[[Job, VidreamError | None], None]) -> None:
+        try:
+            self._renders.append(Render(job, self._shared))
+        except VidreamError as error:
+            ended(job, error)
+
+    def _end(self, render: Render) -> None:
+        """Let go of a clip that is done, or failed."""
+        for task in self._tasks_of(render):
+            task.future.cancel()
+            self._tasks.remove(task)
+        self._renders.remove(render)
+        render.close()
+
+    def _tasks_of(self, render: Render) -> list[_Task]:
+        return [task for task in self._tasks if task.render is render]
+
+    def _check(self) -> None:
+        if self._client.status not in ("running", "connecting"):
+            done = sum(len(render.done) for render in self._renders)
+            raise ClusterError(
+                f"the scheduler is gone; {done} scenes are kept: start it again, and go on with "
+                "`resume`"
+            )
+
+    def _go_on(self, render: Render) -> None:
+        """Do what there is to do for a clip."""
+        render.take()
+        self._collect(render)
+        if render.is_done:
+            return
+        self._crew.meet(render)
+        self._give(render)
+
+    def _give(self, render: Render) -> None:
+        """Give parts to workers that have none."""
+        able = self._crew.able(render)
+        while render.waiting and len(self._tasks) < len(able):
+            render.fix_memory(self._crew.memory(render))
+            part = render.next()
+            trouble = self._troubles.get((render.order.id, part.number), _Trouble())
+            workers = frozenset(able - trouble.failed.keys()) or able
+            future = self._client.submit(
+                *(call, "render", render.order.to_json(), part.to_json(), self._topic),
+                key=f"{self._topic}-{render.order.id}-{part.number}-{secrets.token_hex(2)}",
+                workers=list(workers),
+                resources={RESOURCE: 1},
+                pure=False,
+                retries=0,
+            )
+            self._tasks.append(_Task(render, part, future, workers, time.monotonic()))
+
+    def _collect(self, render: Render) -> None:
+        """Keep what has come back of a clip, and give again what was lost."""
+        present = self._crew.present
+        for task in self._tasks_of(render):
+            # One that was never heard of may wait its turn.
+            since = time.monotonic() - task.heard
+            silent = task.worker is not None and since > self._policy.silence
+            if task.future.done():
+                self._tasks.remove(task)
+                self._take(task)
+            elif silent or not task.workers & present:
+                self._tasks.remove(task)
+                task.future.cancel()
+                if silent:
+                    where = task.worker or "a worker"
+                    self._fail(task, f"{where} has not moved for {self._policy.silence:.0f} s")
+                render.waiting.append(task.part)
+
+    def _take(self, task: _Task) -> None:
+        """Keep the result of a task, or its part for another worker."""
+        render, part = task.render, task.part
+        trouble = self._troubles.setdefault((render.order.id, part.number), _Trouble())
+        try:
+            result = task.future.result(timeout=60)
+        except KilledWorker:
+            trouble.lost += 1
+            if trouble.lost >= self._policy.lost:
+                raise ClusterError(
+                    f"the scene from {part.span} ended {trouble.lost} workers: is there enough "
+                    "memory?"
+                ) from None
+        except (InputError, CancelledError) as error:
+            if isinstance(error, InputError):
+                raise
+        except VidreamError as error:
+            self._fail(task, str(error))
+        except Exception as error:  # whatever happens on another machine
+            self._fail(task, f"{type(error).__name__}: {error}")
+        else:
+            render.accept(part, result)
+            self._troubles.pop((render.order.id, part.number), None)
+            task.future.release()
+            return
+        self._check()
+        render.waiting.append(part)
+
+    def _fail(self, task: _Task, reason: str) -> None:
+        """Note that a part failed on a worker; raises ClusterError after too many."""
+        trouble = self._troubles.setdefault((task.render.order.id, task.part.number), _Trouble())
+        trouble.failed[task.worker or f"a worker ({len(trouble.failed)})"] = reason
+        if len(trouble.failed) >= self._policy.failed:
+            raise ClusterError(f"the scene from {task.part.span} fails everywhere: {reason}")
+        _log.info("the scene from %s is given to another worker: %s", task.part.span, reason)
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        """Take note of what a worker says, in the client's thread."""
+        _, news = event
+        with suppress(KeyError, TypeError, ValueError):
+            for task in tuple(self._tasks):
+                if task.part.number == news["part"] and task.render.order.id == news["order"]:
+                    task.heard, task.worker = time.monotonic(), str(news["worker"])
+                    task.frames = max(task.frames, int(news["frames"]))
+
+    def _report(self) -> None:
+        renders = self._renders
+        expected = [render.expected for render in renders]
+        known = [number for number in expected if number is not None]
+        frames = sum(render.frames_done for render in renders)
+        report = PartsReport(
+            frames=frames + sum(task.frames for task in tuple(self._tasks)),
+            expected=sum(known) if len(known) == len(expected) else None,
+            parts=sum(len(render.done) for render in renders),
+            of=sum(len(render.parts) for render in renders),
+            workers=len(self._crew.present),
+        )
+        self._reporter.parts(report)
+
+
+class _Crew(Closeable):
+    """The workers of a scheduler: which there are, and what they may render."""
+
+    def __init__(self, client: Client, policy: EnginePolicy) -> None:
+        self._client, self._policy = client, policy
+        self.present: frozenset[str] = frozenset()
+        self._asked: dict[tuple[str, str], Future[Admitted]] = {}
+        self._pool = ThreadPoolExecutor(16, "vidream-admit")
+        self._closed = threading.Event()
+        self._since = self._hoping = time.monotonic()  # when there was a worker; one of use
+        threading.Thread(target=self._watch, name="vidream-workers", daemon=True).start()
+
+    def close(self) -> None:
+        """Take the resource away from the workers."""
+        self._closed.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        with suppress(Exception):
+            if self.present and self._client.status == "running":
+                self._client.run(offer, 0, workers=list(self.present), on_error="ignore")
+
+    def _watch(self) -> None:
+        """Look which workers there are, in a thread: a scheduler may not answer."""
+        while not self._closed.is_set():
+            with suppress(Exception):
+                self.present = frozenset(self._client.nthreads())  # type: ignore[no-untyped-call]
+            self._closed.wait(self._policy.look)
+
+    def meet(self, render: Render) -> None:
+        """Look at workers that are new to a clip.
+
+        Raises:
+            ClusterError: there are workers, and none can render it.
+        """
+        present = self.present
+        admission = Admission(self._client, render.order, lambda: self.present, render.differs)
+        for address in present - render.admitted.keys() - render.refused.keys():
+            key = (render.order.id, address)
+            asked = self._asked.get(key)
+            if asked is None:
+                self._asked[key] = self._pool.submit(admission.admit, address)
+            elif asked.done():
+                del self._asked[key]
+                try:
+                    render.admitted[address] = asked.result()
+                except VidreamError as error:
+                    render.refused[address] = str(error)
+                    _log.warning("worker %s gets no work: %s", address, error)
+                except Exception as error:
+                    render.refused[address] = f"{type(error).__name__}: {error}"
+                    _log.warning("worker %s gets no work: %s", address, error)
+        if not present or not present <= render.refused.keys():
+            self._hoping = time.monotonic()
+        elif time.monotonic() - self._hoping > self._policy.alone:
+            reason = render.refused[min(present)]
+            raise ClusterError(f"no worker can render {render.division.job.target.name}: {reason}")
+        if present:
+            self._since = time.monotonic()
+        elif time.monotonic() - self._since > self._policy.alone:
+            self._since = float("inf")  # once
+            _log.info("there is no worker yet: waiting for one")
+
+    def able(self, render: Render) -> frozenset[str]:
+        """Return the workers that may render a clip."""
+        return self.present & render.admitted.keys()
+
+    def memory(self, render: Render) -> int:
+        """Return the bytes that every worker has for a dream: those of a machine share it."""
+        hosts = [_host(address) for address in self.present]
+        able = self.able(render)
+        return min(render.admitted[a].memory // hosts.count(_host(a)) for a in able)
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]

@@ -1,0 +1,64 @@
+"""Renders jobs on a cluster."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from vidream.cluster.engine import Engine
+from vidream.cluster.schedulers import connect
+from vidream.core.errors import VidreamError
+from vidream.core.reporting import CancelToken, Reporter
+from vidream.render.job import Job
+
+
+def run_on_cluster(
+    jobs: Iterable[Job],
+    place: str,
+    ended: Callable[[Job, VidreamError | None], None],
+    *,
+    shared: Path | None = None,
+    devices: Sequence[str] = (),
+    reporter: Reporter | None = None,
+    cancel: CancelToken | None = None,
+) -> None:
+    """Render jobs on the workers of a cluster, scene by scene.
+
+    Args:
+        jobs: whose sources and targets are files.
+        place: of the scheduler; see :func:`~vidream.cluster.schedulers.connect`.
+        ended: called as each ends, with what went wrong if it failed.
+        shared: folder that workers and this machine see, through which segments go.
+        devices: of a local cluster, one a worker, in turn.
+        reporter: receives the progress of all jobs.
+        cancel: stops them.
+
+    Raises:
+        CancelledError: they were cancelled; what is done can be resumed.
+        ClusterError: there is no scheduler, or it is gone.
+    """
+    with (
+        connect(place, devices) as client,
+        Engine(client, shared, reporter=reporter, cancel=cancel) as engine,
+    ):
+        engine.run(jobs, ended)
+
+
+def run_job_on_cluster(
+    job: Job, place: str, *, shared: Path | None = None, devices: Sequence[str] = ()
+) -> None:
+    """Render one job on the workers of a cluster; see :func:`run_on_cluster`.
+
+    Raises:
+        VidreamError: it failed.
+    """
+    errors: list[VidreamError] = []
+
+    def ended(_: Job, error: VidreamError | None) -> None:
+        if error is not None:
+            errors.append(error)
+
+    reporter, cancel = job.reporter, job.cancel
+    run_on_cluster(
+        [job], place, ended, shared=shared, devices=devices, reporter=reporter, cancel=cancel
+    )
+    if errors:
+        raise errors[0]
