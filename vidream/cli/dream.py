@@ -24,7 +24,7 @@ _COMMANDS = [
 @click.command(
     cls=Command,
     usage="SOURCE... [-o TARGET] [OPTIONS]",
-    params=render_options(),
+    params=render_options(divides=True),
     commands=_COMMANDS,
 )
 @click.version_option(package_name="vidream")

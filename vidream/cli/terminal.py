@@ -13,7 +13,7 @@ import click
 from vidream.cli.options import in_words
 from vidream.core.closeable import Closeable
 from vidream.core.errors import VidreamError
-from vidream.core.reporting import CancelToken, FrameReport, Reporter
+from vidream.core.reporting import CancelToken, FrameReport, PartsReport, Reporter
 from vidream.render.job import describe_stop
 
 _PIPE_CLOSED = 128 + 13  # the status of programs that SIGPIPE ends
@@ -113,6 +113,20 @@ class ProgressBar(Reporter, Closeable):
             self._call("set_description_str", f"frame {done} of {expected} ", refresh=False)
             return
         self._show("frames", done, expected, initial=done - 1, unit=self._unit)
+
+    def parts(self, report: PartsReport) -> None:
+        """Show how many frames of all are done, and how many scenes, by how many workers."""
+        if self._signals is not None:
+            self._signals.frames_began()
+        self.done, self.expected = report.frames, report.expected
+        self._show("frames", report.frames, report.expected, unit=self._unit)
+        workers = f", {report.workers} workers" if report.workers != 1 else ""
+        scenes = f"{report.parts} of {report.of} scenes{workers}"
+        self._call("set_postfix_str", scenes, refresh=False)
+
+    def scan(self, done: int, expected: int | None) -> None:
+        """Show how many frames have been searched for scenes."""
+        self._show("scan", done, expected, unit="frame", desc="finding scenes", leave=False)
 
     def step(self, done: int, total: int) -> None:
         """Show how much of the work is done where a single frame takes long."""

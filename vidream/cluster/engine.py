@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, KilledWorker
+from distributed import KilledWorker
 
 from vidream.cluster.admission import Admission, Admitted
 from vidream.cluster.calls import RESOURCE, call, offer
 from vidream.cluster.render import Render
+from vidream.cluster.schedulers import Scheduler
 from vidream.core.closeable import Closeable
 from vidream.core.errors import ClusterError, InputError, VidreamError
 from vidream.core.reporting import CancelledError, CancelToken, PartsReport, Reporter
@@ -63,7 +64,7 @@ class Engine(Closeable):
     """Renders jobs on the workers of a scheduler. A context manager.
 
     Args:
-        client: of the scheduler; closed with this.
+        scheduler: whose client is closed with this.
         shared: folder that workers and this machine see, through which segments go.
         reporter: receives the progress of all jobs.
         cancel: stops them.
@@ -72,23 +73,23 @@ class Engine(Closeable):
 
     def __init__(
         self,
-        client: Client,
+        scheduler: Scheduler,
         shared: Path | None = None,
         *,
         reporter: Reporter | None = None,
         cancel: CancelToken | None = None,
         policy: EnginePolicy | None = None,
     ) -> None:
-        self._client, self._shared = client, shared
+        self._client, self._shared = scheduler.client, shared
         self._reporter, self._cancel = reporter or Reporter(), cancel or CancelToken()
         self._policy = policy or EnginePolicy()
         self._renders: list[Render] = []
         self._tasks: list[_Task] = []
         self._troubles: dict[tuple[str, int], _Trouble] = {}
-        self._crew = _Crew(client, self._policy)
+        self._crew = _Crew(scheduler, self._policy)
         self._topic = f"vidream-{secrets.token_hex(4)}"
         self._pool = ThreadPoolExecutor(1, "vidream-join")
-        client.subscribe_topic(self._topic, self._hear)  # type: ignore[no-untyped-call]
+        self._client.subscribe_topic(self._topic, self._hear)
 
     def close(self) -> None:
         """Let go of the workers, and of what they render."""
@@ -100,7 +101,7 @@ class Engine(Closeable):
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._crew.close()
         with suppress(Exception):
-            self._client.close(timeout=5)  # type: ignore[no-untyped-call]
+            self._client.close(timeout=5)
 
     def run(self, jobs: Iterable[Job], ended: Callable[[Job, VidreamError | None], None]) -> None:
         """Render jobs; each is reported as it ends, with what went wrong if it failed.
@@ -111,7 +112,8 @@ class Engine(Closeable):
         """
         left, more = iter(jobs), True
         while True:
-            self._cancel.check()
+            if self._cancel.cancelled:
+                raise CancelledError("; ".join(("stopped", *self._kept())))
             self._check()
             while more and len(self._renders) < self._policy.clips:
                 job = next(left, None)
@@ -151,11 +153,13 @@ class Engine(Closeable):
 
     def _check(self) -> None:
         if self._client.status not in ("running", "connecting"):
-            done = sum(len(render.done) for render in self._renders)
-            raise ClusterError(
-                f"the scheduler is gone; {done} scenes are kept: start it again, and go on with "
-                "`resume`"
-            )
+            raise ClusterError("; ".join(("the scheduler is gone", *self._kept())))
+
+    def _kept(self) -> list[str]:
+        """Return, in phrases, what can be resumed."""
+        done = sum(len(render.done) for render in self._renders)
+        of = sum(len(render.parts) for render in self._renders)
+        return [f"{done} of {of} scenes are kept: go on with `resume`"] if done else []
 
     def _go_on(self, render: Render) -> None:
         """Do what there is to do for a clip."""
@@ -265,8 +269,8 @@ class Engine(Closeable):
 class _Crew(Closeable):
     """The workers of a scheduler: which there are, and what they may render."""
 
-    def __init__(self, client: Client, policy: EnginePolicy) -> None:
-        self._client, self._policy = client, policy
+    def __init__(self, scheduler: Scheduler, policy: EnginePolicy) -> None:
+        self._client, self._revive, self._policy = scheduler.client, scheduler.revive, policy
         self.present: frozenset[str] = frozenset()
         self._asked: dict[tuple[str, str], Future[Admitted]] = {}
         self._pool = ThreadPoolExecutor(16, "vidream-admit")
@@ -286,7 +290,8 @@ class _Crew(Closeable):
         """Look which workers there are, in a thread: a scheduler may not answer."""
         while not self._closed.is_set():
             with suppress(Exception):
-                self.present = frozenset(self._client.nthreads())  # type: ignore[no-untyped-call]
+                self._revive()
+                self.present = frozenset(self._client.nthreads())
             self._closed.wait(self._policy.look)
 
     def meet(self, render: Render) -> None:

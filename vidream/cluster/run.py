@@ -36,8 +36,8 @@ def run_on_cluster(
         ClusterError: there is no scheduler, or it is gone.
     """
     with (
-        connect(place, devices) as client,
-        Engine(client, shared, reporter=reporter, cancel=cancel) as engine,
+        connect(place, devices) as scheduler,
+        Engine(scheduler, shared, reporter=reporter, cancel=cancel) as engine,
     ):
         engine.run(jobs, ended)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from vidream.core.closeable import Closeable
 from vidream.core.devices import choose_device
-from vidream.core.errors import DeviceError, OutputError, SettingsError
+from vidream.core.errors import DeviceError, OutputError
 from vidream.core.frames import Frame
 from vidream.core.settings import WriteSettings
 from vidream.media.atomic import PART, atomic_write, sync
@@ -52,7 +52,7 @@ class Division(Closeable):
     """
 
     def __init__(self, job: Job, *, shared: bool = False) -> None:
-        check_divisible(job)
+        job.check_divided()
         self.job, self._held = job, ExitStack()
         with open_reader(job.source, job.settings.read) as reader:
             self.info = reader.info
@@ -306,15 +306,6 @@ class _DividedFolder(WorkFolder):
             found = (path for path in self.path.iterdir() if path.name.startswith("part-"))
             return {int(p.name[5:]) - 1 for p in found if (p / _PART).is_file()}
         return set()
-
-
-def check_divisible(job: Job) -> None:
-    """Raise an error unless a job can be divided into scenes, and is possible."""
-    if job.source.is_live or job.target.is_pipe:
-        raise SettingsError("a pipe or a camera cannot be divided: give files")
-    if job.source.is_picture:
-        raise SettingsError("a picture has no scenes: render it by itself")
-    job.check()
 
 
 def parts_of(job: Job, format: SegmentFormat) -> Iterator[Part]:

@@ -53,6 +53,14 @@ class Job:
         check_source(self.source)
         check_target(self.target, self.source, self.settings.write)
 
+    def check_divided(self) -> None:
+        """Check also that it has scenes, which can be rendered one by one; see :meth:`check`."""
+        if self.source.is_live or self.target.is_pipe:
+            raise SettingsError("a pipe or a camera cannot be divided into scenes: give files")
+        if self.source.is_picture:
+            raise SettingsError("a picture has no scenes: render it by itself")
+        self.check()
+
     def _check_resume(self) -> None:
         if not self.settings.write.resume:
             return

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from vidream.core.errors import OutputError, SettingsError, VidreamError
+from vidream.core.errors import OutputError, VidreamError
 from vidream.core.reporting import CancelledError, FrameReport, PartsReport, Reporter
 from vidream.render.division import Division
 from vidream.render.fingerprint import machine
@@ -14,17 +14,6 @@ from vidream.render.parts import Part
 from vidream.render.record import is_made
 
 _log = logging.getLogger(__name__)
-
-
-def parse_share(text: str) -> tuple[int, int]:
-    """Parse ``3/8``; raises a SettingsError."""
-    try:
-        number, of = (int(part) for part in text.split("/"))
-        if not 1 <= number <= of:
-            raise ValueError
-    except ValueError:
-        raise SettingsError(f"{text!r} is no share: write 3/8 for the third of eight") from None
-    return number, of
 
 
 def run_parts(job: Job, share: tuple[int, int] | None = None) -> int:
