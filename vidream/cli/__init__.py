@@ -10,6 +10,7 @@ from vidream.cli.info import info
 from vidream.cli.lists import list_names
 from vidream.cli.live import live
 from vidream.cli.measure import measure
+from vidream.cli.plan import plan
 from vidream.cli.preset import preset
 from vidream.cli.preview import atlas, preview
 from vidream.cli.studio import studio
@@ -32,7 +33,7 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    *(dream, zoom, octaves, preview, atlas, preset, studio, live),
+    *(dream, zoom, octaves, preview, atlas, plan, preset, studio, live),
     *(measure, info, list_names),
 )
 for _command in _COMMANDS:

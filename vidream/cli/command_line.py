@@ -14,7 +14,7 @@ from vidream.render.record import RUN_SETTINGS
 
 _COMMANDS = {None: dream, "zoom": zoom, "octaves": octaves}  # by `animate`
 _NAMES = (
-    *("dream", "zoom", "octaves", "preview", "atlas", "preset", "studio", "live"),
+    *("dream", "zoom", "octaves", "preview", "atlas", "plan", "preset", "studio", "live"),
     *("measure", "info", "list"),
 )
 

@@ -12,6 +12,7 @@ _COMMANDS = [
     ("zoom, octaves", "Animate a still: an endless zoom, or its dream growing."),
     ("preview", "Show what presets, layers or values give, side by side."),
     ("atlas", "Show what each layer of a network gives."),
+    ("plan", "List the scenes of a clip, and what they cost, also on many machines."),
     ("preset", "Keep presets of your own."),
     ("studio", "Open a page that shows, renders, and dreams a webcam."),
     ("live", "Dream a camera into a window or a pipe, at a rate that is kept."),

@@ -1,5 +1,6 @@
 """Gives the parts of clips to the workers of a Dask scheduler, and keeps what comes back."""
 
+import concurrent.futures
 import logging
 import secrets
 import threading
@@ -219,9 +220,10 @@ class Engine(Closeable):
                     f"the scene from {part.span} ended {trouble.lost} workers: is there enough "
                     "memory?"
                 ) from None
-        except (InputError, CancelledError) as error:
-            if isinstance(error, InputError):
-                raise
+        except InputError:
+            raise  # wherever it is rendered
+        except (CancelledError, concurrent.futures.CancelledError):
+            pass  # by us, or since the scheduler does not answer
         except VidreamError as error:
             self._fail(task, str(error))
         except Exception as error:  # whatever happens on another machine

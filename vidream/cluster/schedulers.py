@@ -69,7 +69,8 @@ def connect(place: str, devices: Sequence[str] = ()) -> Iterator[Scheduler]:
         ClusterError: there is no scheduler.
         SettingsError: the place is none.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters the engine says
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said by the engine
     workers = local_workers(place, devices)
     revive: Callable[[], None] = lambda: None  # noqa: E731
     with ExitStack() as stack:

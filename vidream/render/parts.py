@@ -10,7 +10,7 @@ import numpy as np
 
 from vidream.core.frames import Frame
 from vidream.core.registry import EFFECTS
-from vidream.core.settings import Settings
+from vidream.core.settings import Settings, format_time
 from vidream.effects.registry import load_effect
 from vidream.render.segments import Segmentation, SegmentFormat, tick_of
 from vidream.temporal.tracking import MotionTracker
@@ -63,7 +63,7 @@ class Part:
     @property
     def span(self) -> str:
         """Where it is, in words."""
-        return f"{clock(self.time)} to {clock(self.time + self.length)}"
+        return f"{format_time(self.time)} to {format_time(self.time + self.length)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
@@ -79,16 +79,6 @@ class Part:
         )
         begin, segments = Fraction(entry["begin"]), tuple(entry["segments"])
         return cls(**entry | {"begin": begin, "scenes": scenes, "segments": segments})
-
-
-def clock(time: Fraction | float) -> str:
-    """Format seconds as ``1:02:03.4``."""
-    tenths = round(float(time) * 10)
-    minutes, rest = divmod(abs(tenths), 600)
-    hours, minutes = divmod(minutes, 60)
-    sign = "-" if tenths < 0 else ""
-    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{sign}{head}:{rest // 10:02d}.{rest % 10}"
 
 
 def checksum(frame: Frame, before: int = 0) -> int:

@@ -118,6 +118,16 @@ def parse_time(text: str) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def format_time(seconds: float | Fraction) -> str:
+    """Format seconds as ``0:03.4`` or ``1:02:03.4``."""
+    tenths = round(float(seconds) * 10)
+    minutes, rest = divmod(abs(tenths), 600)
+    hours, minutes = divmod(minutes, 60)
+    sign = "-" if tenths < 0 else ""
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{sign}{head}:{rest // 10:02d}.{rest % 10}"
+
+
 def parse_rate(text: str) -> float:
     """Parse ``25``, ``29.97`` or ``30000/1001`` as frames per second; raises a SettingsError."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(?:\s*/\s*(\d{1,9}))?", text.strip())
