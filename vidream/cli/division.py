@@ -80,6 +80,7 @@ class Where:
         """Render a job; raises VidreamError."""
         if self.on_cluster:
             run_one = _cluster().run_job_on_cluster
+            self._check_devices()
             run_one(job, self.cluster or "local", shared=self.shared, devices=self.devices)
         elif self.share is not None:
             from vidream.render.part_array import run_parts  # noqa: PLC0415  (it imports PyTorch)
@@ -90,6 +91,12 @@ class Where:
 
             run(job)
 
+    def _check_devices(self) -> None:
+        from vidream.core.devices import choose_device  # noqa: PLC0415  (it imports PyTorch)
+
+        for name in self.devices:
+            choose_device(name)
+
     def run_many(
         self,
         jobs: Iterable[Job],
@@ -98,6 +105,7 @@ class Where:
         cancel: CancelToken,
     ) -> None:
         """Render jobs on workers; raises as :func:`~vidream.cluster.run.run_on_cluster`."""
+        self._check_devices()
         _cluster().run_on_cluster(
             jobs,
             self.cluster or "local",

@@ -18,6 +18,7 @@ from vidream.media.atomic import PART, atomic_write, sync
 from vidream.media.encoder import log_odd_size
 from vidream.media.places import SequenceTarget, VideoTarget
 from vidream.media.reader import Reader, open_reader
+from vidream.render.blending import blend_pieces, faded_in, faded_out
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.film import Film
 from vidream.render.fingerprint import Fingerprint, difference, subject
@@ -175,10 +176,14 @@ class Division(Closeable):
             OutputError: they are not those of the part, or cannot be kept.
         """
         numbers = [segment.number for segment in segments]
-        expected = list(range(part.segment, part.segment + len(part.segments)))
+        blended = int(part.fade_in > 0)  # one that is made when all parts are there
+        expected = list(range(part.segment + blended, part.segment + len(part.segments)))
         frames = tuple(segment.frames for segment in segments)
-        there = all(self._file(draft, s).is_file() for s in segments if s.times)
-        if numbers != expected or frames != part.segments or not there:
+        files = [self._file(draft, segment) for segment in segments if segment.times]
+        files += [faded_in(draft, part)] if part.fade_in else []
+        files += [faded_out(draft, part)] if part.fade_out else []
+        there = all(path.is_file() for path in files)
+        if numbers != expected or frames != part.segments[blended:] or not there:
             raise OutputError(f"what was rendered of {part.span} is not whole")
         entry = {"segments": [s.to_json() for s in segments], "weights": weights}
         with as_output_error(draft):
@@ -206,6 +211,9 @@ class Division(Closeable):
             try:
                 entry = json.loads((folder / _PART).read_text())
                 segments = [Segment.from_json(found) for found in entry["segments"]]
+                if part.fade_in:
+                    before = self._work.part(part.number - 1)
+                    segments.insert(0, blend_pieces(before, folder, part, self.format))
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise OutputError(f"{folder} is damaged: remove it, and render it again") from error
             pieces += [(segment, self._file(folder, segment)) for segment in segments]
@@ -312,12 +320,13 @@ def parts_of(job: Job, format: SegmentFormat) -> Iterator[Part]:
     """Yield the parts of a job, read once; raises as :meth:`Division.plan`."""
     settings = job.settings
     with open_reader(job.source, settings.read) as reader, job.cancel.calling(reader.interrupt):
-        tracker = None
+        tracker, split = None, None
         if follows_motion(settings):
+            split = settings.dream.split
             device = _planning_device(settings.dream.device)
             flow = load_flow(settings.dream.flow, device)
             tracker = MotionTracker(flow, settings.dream.recall, device)
-        yield from find_parts(_watched(reader, job), tracker, format)
+        yield from find_parts(_watched(reader, job), tracker, format, split)
 
 
 def _watched(reader: Reader, job: Job) -> Iterator[Frame]:

@@ -90,6 +90,11 @@ class Session(Closeable):
         """The effect of each frame."""
         return self._stages.effect
 
+    @property
+    def follows_motion(self) -> bool:
+        """Whether a frame depends on the one before it."""
+        return self._stages.tracker is not None
+
     def close(self) -> None:
         """Close what the frames pass through."""
         self._resources.close()
@@ -174,7 +179,7 @@ class Session(Closeable):
             duplicate=tracked.motion.duplicate,
             strength=self._strength(),
         )
-        begins = motion.cut and stages.tracker is not None
+        begins = motion.cut and self.follows_motion
         return Rendered(replace(frame, image=picture), report, self.checkpoint, begins)
 
     def _strength(self) -> float | None:

@@ -112,7 +112,8 @@ def _join(division: Division, parts: Sequence[Part]) -> int:
         except (BlockingIOError, FileNotFoundError):
             _log.info("another process joins the scenes")
             return 0
-    _log.info("%d scenes are rendered by others: whoever comes last joins them", left)
+    many = "a scene is" if left == 1 else f"{left} scenes are"
+    _log.info("%s rendered by others: whoever comes last joins them", many)
     return 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 from vidream.core.devices import choose_device
@@ -15,17 +16,20 @@ from vidream.core.memory import MemoryBudget, check_frames
 from vidream.core.queues import BackgroundConsumer, queue_depth
 from vidream.core.reporting import CancelToken, Reporter
 from vidream.effects.registry import load_effect, weights_of
+from vidream.media.atomic import cannot_write
 from vidream.media.info import VideoInfo
 from vidream.media.places import FileTarget
 from vidream.media.reader import Reader, open_reader
 from vidream.media.tracks import TrackSource
+from vidream.render.blending import faded_in, faded_out
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.guides import open_guide
 from vidream.render.job import Job
 from vidream.render.loop import render_frames
-from vidream.render.parts import Part, checksum
-from vidream.render.segments import Segment, Segmentation, SegmentFormat, SegmentSeries
+from vidream.render.parts import Checksum, Part, checksum
+from vidream.render.segments import Segment, SegmentFormat, SegmentSeries, tick_of
 from vidream.render.setup import make_session
+from vidream.render.spool import Spool
 from vidream.temporal.flow import FlowEstimator, load_flow
 from vidream.timeline.timeline import open_timeline
 
@@ -99,9 +103,11 @@ class PartRenderer:
         try:
             return self._render(part, folder, reporter, cancel, seek=True)
         except OtherFramesError as error:
-            if part.first == 0:
+            if part.cuts[0] == 0:
                 raise
             _log.info("%s: reading from the beginning", error)
+            for path in folder.iterdir():
+                path.unlink()
             return self._render(part, folder, reporter, cancel, seek=False)
 
     def _render(
@@ -111,19 +117,19 @@ class PartRenderer:
             reader = stack.enter_context(open_reader(self._job.source, self._job.settings.read))
             info = reader.info
             if seek:
-                reader.seek(part.first, part.time)
+                reader.seek(part.cuts[0], part.from_time)
             else:
-                reader.skip = part.first
+                reader.skip = part.cuts[0]
             check_frames(info.width, info.height, self._job.settings.dream.memory)
             source = _PartSource(reader, part)
             session = stack.enter_context(
                 make_session(
                     self._timeline,
                     self._loaded.resources,
-                    Checkpoint(part.first, part.begin),
+                    Checkpoint(part.cuts[0], part.begin),
                     effect=self._loaded.effect,
                     flow=self._loaded.flow,
-                    expected=part.frames,
+                    expected=part.dreamed,
                 )
             )
             stack.enter_context(cancel.calling(source.interrupt))
@@ -137,11 +143,12 @@ class PartRenderer:
             for rendered in frames:
                 reporter.output(rendered.frame)
                 output.put(partial(writer.put, rendered.frame, begins=rendered.begins_scene))
-                reporter.frame(replace(rendered.report, index=rendered.frame.index - part.first))
+                done = rendered.frame.index - part.cuts[0]
+                reporter.frame(replace(rendered.report, index=done))
                 cancel.check()
             source.check_end()
             output.close()
-            return writer.finish()
+            return writer.finish(followed=session.follows_motion)
 
 
 class _PartSource:
@@ -149,7 +156,7 @@ class _PartSource:
 
     def __init__(self, reader: Reader, part: Part) -> None:
         self._reader, self._part = reader, part
-        self._count = self._sum = 0
+        self._count, self._sum = 0, Checksum()
         self.tracks = TrackSource()
 
     @property
@@ -160,18 +167,19 @@ class _PartSource:
         self._reader.interrupt()
 
     def __iter__(self) -> Iterator[Frame]:
+        part = self._part
         for frame in self._reader:
-            self._sum = checksum(frame, self._sum)
-            if self._count == 0 and (frame.time, self._sum) != (self._part.time, self._part.begins):
+            self._sum.put(checksum(frame))
+            if self._count == 0 and (frame.time, self._sum.value) != (part.from_time, part.begins):
                 raise self._error()
             self._count += 1
             yield frame
-            if self._count == self._part.frames:
+            if self._count == part.dreamed:
                 return
 
     def check_end(self) -> None:
         """Raise an OtherFramesError unless all frames came, and were those that were planned."""
-        if (self._count, self._sum) != (self._part.frames, self._part.checksum):
+        if (self._count, self._sum.value) != (self._part.dreamed, self._part.checksum):
             raise self._error()
 
     def _error(self) -> OtherFramesError:
@@ -181,33 +189,73 @@ class _PartSource:
 
 
 class _PartWriter:
-    """Encodes the frames of a part into its segments. A context manager."""
+    """Encodes the frames of a part into its segments. A context manager.
+
+    Frames that are blended with those of another part are kept as they are.
+    """
 
     def __init__(self, folder: Path, format: SegmentFormat, part: Part) -> None:
-        self._part, self._segments = part, list[Segment]()
-        self._series = SegmentSeries(folder, format, part.segment, part.last)
-        self._segmentation = Segmentation(format.length)
+        self._folder, self._format, self._part = folder, format, part
+        self._starts = frozenset(accumulate(part.segments))  # frames at which segments begin
+        self._segments = list[Segment]()
+        self._cuts = list[int]()
+        self._last = part.last
+        self._series: SegmentSeries | None = None
+        self._spool: Spool | None = None
 
     def __enter__(self) -> "_PartWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._series.discard()
+        if self._series is not None:
+            self._series.discard()
+        if self._spool is not None:
+            self._spool.close()
 
     def put(self, frame: Frame, *, begins: bool) -> None:
         """Encode a frame."""
-        if self._segmentation.put(begins_scene=begins):
+        if begins:
+            self._cuts.append(frame.index)
+        part, place = self._part, frame.index - self._part.first
+        if place < 0:
+            return  # the dream settles
+        if place in self._starts or place == 0:
             self._close()
-        self._series.put(frame)
+        if place < part.fade_in:
+            self._keep(frame, faded_in(self._folder, part))
+            tick = tick_of(frame, self._format.info.time_base, self._last)
+            self._last = self._last if tick is None else tick
+        elif place < part.frames:
+            if self._series is None:
+                number = part.segment + (part.fade_in > 0)
+                self._series = SegmentSeries(self._folder, self._format, number, self._last)
+            self._series.put(frame)
+        else:
+            self._keep(frame, faded_out(self._folder, part))
+
+    def _keep(self, frame: Frame, path: Path) -> None:
+        if self._spool is None:
+            self._spool = Spool(path)
+        try:
+            self._spool.append(frame)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def _close(self) -> None:
-        if segment := self._series.close():
+        if self._series is not None and (segment := self._series.close()):
             self._segments.append(segment)
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
 
-    def finish(self) -> list[Segment]:
-        """Return the segments."""
+    def finish(self, *, followed: bool) -> list[Segment]:
+        """Return the segments, all but one that is blended; with motion ``followed``, if rightly.
+
+        Raises:
+            InputError: scenes do not begin where they were planned.
+        """
         self._close()
-        if tuple(segment.frames for segment in self._segments) != self._part.segments:
+        if followed and tuple(self._cuts) != self._part.cuts:
             raise InputError(
                 f"scenes begin elsewhere than was planned from {self._part.span}: make the plan on "
                 "a machine of the same kind"

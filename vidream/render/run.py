@@ -13,6 +13,7 @@ from vidream.media.places import Place
 from vidream.render.checkpoint import Checkpoint
 from vidream.render.job import Job, default_preset, describe_stop, find_places
 from vidream.render.loop import render_frames
+from vidream.render.part_array import run_parts
 from vidream.render.setup import Setup, open_setup
 
 
@@ -45,12 +46,16 @@ def run(job: Job) -> int:
 
     The target appears when it is complete. Until then the frames of a video lie in the work folder
     ``.TARGET.vidream``, from which ``settings.write.resume`` resumes an interrupted run, to the
-    same file. Pipes and animations that are cancelled end after the last whole frame.
+    same file. With ``settings.dream.split`` it is rendered piece by piece, see
+    :func:`~vidream.render.part_array.run_parts`. Pipes and animations that are cancelled end after
+    the last whole frame.
 
     Raises:
         CancelledError: the job was cancelled; the message says what is kept.
         VidreamError: any other failure; the message is one line for the user.
     """
+    if job.settings.dream.split is not None and not job.source.is_picture:
+        return run_parts(job)
     job.check()
     with ExitStack() as stack:
         setup = open_setup(job, stack)

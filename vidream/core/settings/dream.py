@@ -149,6 +149,12 @@ class DreamSettings(Validated):
         metavar="N",
         within=(0, 64),
     )
+    split: float | None = _motion(
+        None,
+        "Cut scenes that are longer into pieces, which are dreamed by themselves and blended.",
+        metavar="SECONDS",
+        within=(1, 86_400),
+    )
     device: str = _device(
         "auto",
         "Compute device: auto, cpu, cuda, cuda:1, mps; of several, each renders scenes.",
