@@ -81,7 +81,7 @@ class CachedDreamer(Dreamer):
     def remember(self, dreams: Sequence[Picture]) -> None:
         self._dreams = dreams
 
-    def dream(self, image: Tensor, *, frame: int = 0, **_: object) -> Tensor:  # noqa: ARG002
+    def dream(self, image: Tensor, *, frame: int = 0, **_: object) -> Tensor:
         return to_tensor(self._dreams[frame])
 
 

@@ -270,7 +270,7 @@ def render(source: Path, target: Path, values: dict[str, Any], *, piped: bool) -
     class Heartbeat(Reporter):
         told = time.monotonic()
 
-        def frame(self, report: object) -> None:  # noqa: ARG002
+        def frame(self, report: object) -> None:
             if time.monotonic() - self.told > 1:
                 self.told = time.monotonic()
                 print(json.dumps({"end": None}), flush=True)

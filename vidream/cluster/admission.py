@@ -3,17 +3,17 @@
 import logging
 import secrets
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distributed import Client
 
-from vidream.cluster.calls import call, offer
+from vidream.cluster.calls import Call, call, offer
 from vidream.cluster.files import PIECE
 from vidream.cluster.orders import Order
 from vidream.core.errors import ClusterError, VidreamError
-from vidream.render.fingerprint import Fingerprint
+from vidream.render.fingerprint import Fingerprint, with_weights
 
 _log = logging.getLogger(__name__)
 
@@ -22,9 +22,7 @@ _log = logging.getLogger(__name__)
 class Admitted:
     """A worker that may render an order."""
 
-    machine: Fingerprint
-    weights: dict[str, str] = field(default_factory=dict)
-    memory: int = 0
+    memory: int  # bytes that a dream may take there
 
 
 class Admission:
@@ -35,6 +33,7 @@ class Admission:
         order: that is to be rendered.
         present: returns the addresses of the workers there are.
         differs: given a machine, returns how it differs from those before; empty if in nothing.
+        call: what is called on workers.
     """
 
     def __init__(
@@ -43,8 +42,9 @@ class Admission:
         order: Order,
         present: Callable[[], Collection[str]],
         differs: Callable[[Fingerprint], str],
+        call: Call = call,
     ) -> None:
-        self._client, self._order = client, order
+        self._client, self._order, self._call = client, order, call
         self._present, self._differs = present, differs
 
     def admit(self, address: str) -> Admitted:
@@ -64,7 +64,7 @@ class Admission:
         if shared is not None and not self._ask(address, "sees", shared):
             raise ClusterError(f"it does not see the shared folder {shared}")
         self._client.run(offer, 1, workers=[address])
-        return Admitted(found["machine"], found["weights"], found["memory"])
+        return Admitted(found["memory"])
 
     def _describe(self, address: str) -> dict[str, Any]:
         try:
@@ -75,14 +75,14 @@ class Admission:
             ) from error
         if "error" in found:
             raise ClusterError(found["error"])
-        if changed := self._differs(found["machine"]):
+        if not found["missing"] and (changed := self._differs(_whole(found))):
             raise ClusterError(f"{changed}: its pictures would differ")
         return found
 
     def _ask(self, address: str, name: str, *given: Any) -> Any:
         """Call a function on a worker, as long as it is there."""
         future = self._client.submit(
-            call, name, *given, workers=[address], pure=False, priority=10, retries=0
+            self._call, name, *given, workers=[address], pure=False, priority=10, retries=0
         )
         while True:
             try:
@@ -110,3 +110,7 @@ class Admission:
             raise VidreamError(f"{path} cannot be read: {error.strerror}") from error
         if answer != "done":
             raise ClusterError(f"{path} cannot be kept there ({answer})")
+
+
+def _whole(found: dict[str, Any]) -> Fingerprint:
+    return with_weights(found["machine"], found["weights"])

@@ -1,10 +1,15 @@
 """What is called on workers. The scheduler imports this as well: nothing heavy is imported here."""
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 RESOURCE = "vidream"
 """Dask resource of workers, one of which each part needs: so a worker has one at a time."""
+
+
+Call = Callable[..., Any]
+"""The kind of :func:`call`."""
 
 
 def call(name: str, *given: Any) -> Any:

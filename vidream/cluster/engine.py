@@ -15,7 +15,7 @@ from typing import Any
 from distributed import KilledWorker
 
 from vidream.cluster.admission import Admission, Admitted
-from vidream.cluster.calls import RESOURCE, call, offer
+from vidream.cluster.calls import RESOURCE, Call, call, offer
 from vidream.cluster.render import Render
 from vidream.cluster.schedulers import Scheduler
 from vidream.core.closeable import Closeable
@@ -70,6 +70,7 @@ class Engine(Closeable):
         reporter: receives the progress of all jobs.
         cancel: stops them.
         policy: limits of patience.
+        call: what is called on workers.
     """
 
     def __init__(
@@ -80,14 +81,15 @@ class Engine(Closeable):
         reporter: Reporter | None = None,
         cancel: CancelToken | None = None,
         policy: EnginePolicy | None = None,
+        call: Call = call,
     ) -> None:
-        self._client, self._shared = scheduler.client, shared
+        self._client, self._shared, self._call = scheduler.client, shared, call
         self._reporter, self._cancel = reporter or Reporter(), cancel or CancelToken()
         self._policy = policy or EnginePolicy()
         self._renders: list[Render] = []
         self._tasks: list[_Task] = []
         self._troubles: dict[tuple[str, int], _Trouble] = {}
-        self._crew = _Crew(scheduler, self._policy)
+        self._crew = _Crew(scheduler, self._policy, call)
         self._topic = f"vidream-{secrets.token_hex(4)}"
         self._pool = ThreadPoolExecutor(1, "vidream-join")
         self._client.subscribe_topic(self._topic, self._hear)
@@ -153,6 +155,8 @@ class Engine(Closeable):
         return [task for task in self._tasks if task.render is render]
 
     def _check(self) -> None:
+        if self._crew.problem is not None:
+            raise self._crew.problem
         if self._client.status not in ("running", "connecting"):
             raise ClusterError("; ".join(("the scheduler is gone", *self._kept())))
 
@@ -180,7 +184,7 @@ class Engine(Closeable):
             trouble = self._troubles.get((render.order.id, part.number), _Trouble())
             workers = frozenset(able - trouble.failed.keys()) or able
             future = self._client.submit(
-                *(call, "render", render.order.to_json(), part.to_json(), self._topic),
+                *(self._call, "render", render.order.to_json(), part.to_json(), self._topic),
                 key=f"{self._topic}-{render.order.id}-{part.number}-{secrets.token_hex(2)}",
                 workers=list(workers),
                 resources={RESOURCE: 1},
@@ -271,9 +275,11 @@ class Engine(Closeable):
 class _Crew(Closeable):
     """The workers of a scheduler: which there are, and what they may render."""
 
-    def __init__(self, scheduler: Scheduler, policy: EnginePolicy) -> None:
+    def __init__(self, scheduler: Scheduler, policy: EnginePolicy, call: Call) -> None:
+        self._call = call
         self._client, self._revive, self._policy = scheduler.client, scheduler.revive, policy
         self.present: frozenset[str] = frozenset()
+        self.problem: ClusterError | None = None
         self._asked: dict[tuple[str, str], Future[Admitted]] = {}
         self._pool = ThreadPoolExecutor(16, "vidream-admit")
         self._closed = threading.Event()
@@ -291,8 +297,11 @@ class _Crew(Closeable):
     def _watch(self) -> None:
         """Look which workers there are, in a thread: a scheduler may not answer."""
         while not self._closed.is_set():
-            with suppress(Exception):
+            try:
                 self._revive()
+            except ClusterError as error:
+                self.problem = error
+            with suppress(Exception):
                 self.present = frozenset(self._client.nthreads())
             self._closed.wait(self._policy.look)
 
@@ -303,7 +312,9 @@ class _Crew(Closeable):
             ClusterError: there are workers, and none can render it.
         """
         present = self.present
-        admission = Admission(self._client, render.order, lambda: self.present, render.differs)
+        admission = Admission(
+            self._client, render.order, lambda: self.present, render.differs, self._call
+        )
         for address in present - render.admitted.keys() - render.refused.keys():
             key = (render.order.id, address)
             asked = self._asked.get(key)

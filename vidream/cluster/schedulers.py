@@ -1,6 +1,10 @@
 """Schedulers: one that runs, or one of this machine's own."""
 
 import logging
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -8,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dask.config
-import distributed
-from distributed import Client, Nanny, SpecCluster, Status
+from distributed import Client, LocalCluster
 
 from vidream.cluster.worker import DEVICE_VARIABLE
 from vidream.core.closeable import Closeable
@@ -21,13 +24,13 @@ LOCAL = "local"
 
 _HOST = "127.0.0.1"
 _TIMEOUT = 20  # seconds to find a scheduler
+_PATIENCE = 3  # seconds for a worker to end
+_FAILURES = 3  # of a worker to start, in turn
 _CORES = 2  # of a worker, at least, if there are as many
 _CONFIG = {
     # What a worker dies of is counted by the engine.
     "distributed.scheduler.allowed-failures": 100,
     "distributed.scheduler.worker-ttl": "60s",
-    "distributed.worker.daemon": False,
-    "distributed.admin.tick.limit": "1h",
 }
 
 
@@ -96,44 +99,87 @@ def connect(place: str, devices: Sequence[str] = ()) -> Iterator[Scheduler]:
 class _LocalCluster(Closeable):
     """A scheduler and workers, which are processes, on the loopback interface. A context manager.
 
+    Dask's nannies give up on a worker that is killed as it starts; here it is started again.
+
     Raises:
-        ClusterError: they cannot be started.
+        ClusterError: there can be no scheduler.
     """
 
     def __init__(self, workers: int, devices: Sequence[str]) -> None:
-        on_cpu = not devices or devices[0] == "cpu"
-        options = {
-            "host": _HOST,
-            "nthreads": max(1, core_count() // workers) if on_cpu else 1,
-            "memory_limit": 0,  # a dream has a budget of its own
-            "dashboard": False,
-            "silence_logs": logging.CRITICAL,
-        }
-        self._spec = {}
-        for number in range(workers):
-            env = {DEVICE_VARIABLE: devices[number % len(devices)]} if devices else {}
-            self._spec[number] = {"cls": Nanny, "options": {**options, "env": env}}
-        own = {"host": _HOST, "port": 0, "dashboard": False}
+        self._folder = tempfile.TemporaryDirectory(prefix="vidream-")
         try:
-            self.cluster = SpecCluster(
-                workers=dict(self._spec),
-                scheduler={"cls": distributed.Scheduler, "options": own},
-                silence_logs=logging.CRITICAL,
-                name="vidream",
+            self.cluster = LocalCluster(  # without workers: a scheduler in this process
+                n_workers=0, host=_HOST, dashboard_address=None, silence_logs=logging.CRITICAL
             )
         except (RuntimeError, OSError, TimeoutError) as error:
-            reason = describe_error(error)
-            raise ClusterError(f"no workers can be started here: {reason}") from error
+            self._folder.cleanup()
+            raise ClusterError(f"no scheduler starts here: {describe_error(error)}") from error
+        threads = max(1, core_count() // workers) if set(devices) <= {"cpu"} else 1
+        own = devices or [""]
+        self._workers = [
+            _Worker(
+                self.cluster.scheduler_address,
+                Path(self._folder.name) / f"{number}.log",
+                own[number % len(own)],
+                threads,
+            )
+            for number in range(workers)
+        ]
 
     def close(self) -> None:
         """End the workers, and the scheduler."""
+        for worker in self._workers:
+            worker.close()
         self.cluster.close()
+        self._folder.cleanup()
 
     def revive(self) -> None:
-        """Start workers anew whose nanny has given up, as when one is killed as it starts."""
-        ended = (Status.closed, Status.failed)
-        dead = [name for name, nanny in self.cluster.workers.items() if nanny.status in ended]
-        if dead:
-            self.cluster.sync(self.cluster.scale_down, dead)
-            self.cluster.worker_spec.update({name: self._spec[name] for name in dead})
-            self.cluster.scale(len(self._spec))
+        """Start workers again that have ended; raises ClusterError if they do so by themselves."""
+        for worker in self._workers:
+            worker.revive()
+
+
+class _Worker(Closeable):
+    """The process of a worker."""
+
+    def __init__(self, scheduler: str, log: Path, device: str, threads: int) -> None:
+        self._log, self._failed = log, 0
+        self._command = [
+            *(sys.executable, "-m", "distributed.cli.dask_worker", scheduler),
+            *("--host", _HOST, "--nthreads", str(threads), "--no-nanny", "--no-dashboard"),
+            *("--memory-limit", "0", "--death-timeout", str(_TIMEOUT)),
+            *("--local-directory", str(log.parent)),
+        ]
+        self._environment = {**os.environ, **({DEVICE_VARIABLE: device} if device else {})}
+        self._start()
+
+    def _start(self) -> None:
+        with self._log.open("w") as log:
+            # Ctrl-C is for us: in a session of its own it does not reach the worker.
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def revive(self) -> None:
+        """Start it again if it has ended."""
+        status = self._process.poll()
+        if status is None:
+            return
+        self._failed = self._failed + 1 if status >= 0 else 0  # below 0: it was killed
+        if self._failed >= _FAILURES:
+            said = self._log.read_text().strip().splitlines() or ["no reason is given"]
+            raise ClusterError(f"workers do not start here: {said[-1]}")
+        self._start()
+
+    def close(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -58,6 +58,11 @@ def machine(settings: Settings) -> Fingerprint:
     libraries = ("torch", "av", "numpy", "opencv-python-headless", "pillow")
     found |= {f"version of {library}": version(library) for library in libraries}
     return found | {"device": describe_device(device), "precision": _precision(settings, device)}
+
+
+def with_weights(place: Fingerprint, weights: Mapping[str, str]) -> Fingerprint:
+    """Return a machine with the SHA-256 of the weights that it has loaded, by names of files."""
+    return place | {f"weights {name}": digest[:12] for name, digest in weights.items()}
 
 
 def _precision(settings: Settings, device: torch.device) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from vidream.core.errors import OutputError, VidreamError
 from vidream.core.reporting import CancelledError, FrameReport, PartsReport, Reporter
 from vidream.render.division import Division
-from vidream.render.fingerprint import machine
+from vidream.render.fingerprint import machine, with_weights
 from vidream.render.job import Job, describe_stop
 from vidream.render.lock import Lock, wait_for
 from vidream.render.part_renderer import PartRenderer
@@ -53,12 +53,6 @@ def _run(division: Division, share: tuple[int, int] | None) -> int:
     parts = _plan(division)
     if not parts:
         raise OutputError("the source gives no frame to dream: is it whole?")
-    place = machine(job.settings)
-    if changed := division.check_machine(place):
-        raise OutputError(
-            f"other scenes of {job.target.name} were rendered otherwise: {changed}; give all of "
-            "them to machines of one kind"
-        )
     renderer: PartRenderer | None = None
     number, of = share or (1, 1)
     first = (number - 1) * len(parts) // of
@@ -67,12 +61,24 @@ def _run(division: Division, share: tuple[int, int] | None) -> int:
         if lock is None:
             continue
         try:
-            renderer = renderer or PartRenderer(job)
+            renderer = renderer or _renderer(division)
             renderer.memory = division.fix_memory(renderer.memory)
             _render(division, renderer, part, parts)
         finally:
             lock.release()
     return _join(division, parts)
+
+
+def _renderer(division: Division) -> PartRenderer:
+    job = division.job
+    renderer = PartRenderer(job)
+    place = with_weights(machine(job.settings), renderer.weights)
+    if changed := division.check_machine(place):
+        raise OutputError(
+            f"other scenes of {job.target.name} were rendered otherwise: {changed}; give all of "
+            "them to machines of one kind"
+        )
+    return renderer
 
 
 def _plan(division: Division) -> Sequence[Part]:
