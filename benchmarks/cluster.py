@@ -9,6 +9,7 @@ python benchmarks/cluster.py memory
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import logging
 import os
@@ -96,8 +97,8 @@ class Killer(Reporter):
         while self.kills < self.left:
             time.sleep(random.uniform(0.5, 6))
             children = psutil.Process().children(recursive=True) if self.began else []
-            workers = [p for p in children if "dask_worker" in " ".join(p.cmdline())]
-            if workers:
+            with contextlib.suppress(psutil.Error, IndexError):
+                workers = [p for p in children if "dask_worker" in " ".join(p.cmdline())]
                 random.choice(workers).kill()
                 self.kills += 1
 
@@ -125,6 +126,7 @@ def scaling(args: argparse.Namespace, folder: Path) -> None:
     for workers in (1, 2, 1, 2):
         with connect(f"local:{workers}") as scheduler, Engine(scheduler) as engine:
             # One thread each, also where there is one worker.
+            scheduler.client.wait_for_workers(workers, timeout=60)
             scheduler.client.run(_one_thread)
             _admit(engine, clip, folder)
             began = time.perf_counter()
@@ -139,7 +141,8 @@ def _one_thread(dask_worker: object) -> None:
     from vidream.cluster import worker  # noqa: PLC0415
 
     worker.torch.set_num_threads(1)
-    worker.torch.set_num_threads = lambda _: None
+    worker.limit_threads(1)
+    worker.torch.set_num_threads = worker.limit_threads = lambda _: None
 
 
 def _admit(engine: Engine, clip: Path, folder: Path) -> None:

@@ -53,7 +53,9 @@ class Where:
         Raises:
             SettingsError: they do not go together.
         """
-        devices = tuple(device.split(",")) if "," in device else ()
+        devices = tuple(name.strip() for name in device.split(",")) if "," in device else ()
+        if len({name.partition(":")[0] for name in devices}) > 1:
+            raise SettingsError(f"{device} are of several kinds: their pictures would differ")
         if part is not None and (cluster is not None or devices):
             raise SettingsError("give either --part, or --cluster or several devices")
         if shared is not None:
@@ -75,6 +77,11 @@ class Where:
     def divides(self) -> bool:
         """Whether scenes are rendered one by one."""
         return self.on_cluster or self.share is not None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of every job: with several devices, the kind that they are of."""
+        return {"device": self.devices[0].partition(":")[0]} if self.devices else {}
 
     def run(self, job: Job) -> None:
         """Render a job; raises VidreamError."""

@@ -138,6 +138,7 @@ def render_command(animate: str | None, options: dict[str, Any]) -> None:
         if animate is not None and not moved:
             values["animate"] = animate
         where = Where.of(**divided, device=str(values.get("device", "")))
+        values |= where.settings
         request = _Request(preset, values, animate is not None, where, quiet, verbose)
         moving = animate is not None or request.settings().animation.asked
     except SettingsError as error:

@@ -234,6 +234,7 @@ class Engine(Closeable):
             self._fail(task, f"{type(error).__name__}: {error}")
         else:
             render.accept(part, result)
+            _log.debug("the scene from %s is back from %s", part.span, task.worker)
             self._troubles.pop((render.order.id, part.number), None)
             task.future.release()
             return

@@ -22,6 +22,7 @@ from vidream.render.fingerprint import machine
 from vidream.render.job import Job, find_places
 from vidream.render.part_renderer import PartRenderer
 from vidream.render.parts import Part
+from vidream.temporal.flow_opencv import limit_threads
 
 DEVICE_VARIABLE = "VIDREAM_DEVICE"
 """Environment variable of a worker: the device that it renders on, of those of the job."""
@@ -105,7 +106,9 @@ def _renderer(order: Order, settings: Settings, paths: dict[str, str]) -> PartRe
 @contextlib.contextmanager
 def _threads() -> Iterator[None]:
     """Compute with as many threads as the worker was started with, though it gets one task."""
-    torch.set_num_threads(max(1, get_worker().state.nthreads))
+    number = max(1, get_worker().state.nthreads)
+    torch.set_num_threads(number)
+    limit_threads(number)
     yield
 
 

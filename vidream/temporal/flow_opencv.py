@@ -11,6 +11,11 @@ _MIN_SIDE = 16  # pixels; with shorter sides DIS reads outside the picture and c
 _NO_FLOW = np.zeros(0, np.float32)  # to start from
 
 
+def limit_threads(number: int) -> None:
+    """Let OpenCV use so many threads; flow does not depend on their number."""
+    cv2.setNumThreads(number)
+
+
 class Dis:
     """Dense inverse search (Kroeger et al. 2016): fast, sharp at edges, the default."""
 
