@@ -29,6 +29,7 @@ import numpy as np
 import psutil
 
 from vidream.cluster.engine import Engine, EnginePolicy
+from vidream.cluster.render import Trouble
 from vidream.cluster.run import run_job_on_cluster
 from vidream.cluster.schedulers import connect
 from vidream.core.presets import preset_settings
@@ -163,7 +164,7 @@ class SleepingRender:
     def __init__(self, parts: list[Part], seconds: list[float], job: Job) -> None:
         self.job, self.parts, self.waiting = job, parts, list(parts)
         self.done: set[int] = set()
-        self.admitted: dict[str, object] = {}
+        self.admitted: dict[str, int] = {}
         self.refused: dict[str, str] = {}
         self.planned = True
         self._seconds = seconds
@@ -179,6 +180,9 @@ class SleepingRender:
 
     def fix_memory(self, size: int) -> None:
         pass
+
+    def trouble(self, part: Part) -> Trouble:
+        return Trouble()
 
     def differs(self, machine: object) -> str:
         return ""
@@ -242,7 +246,7 @@ def simulate(workers: int, lengths: list[int], seconds: list[float]) -> float:
         n_workers=workers,
         threads_per_worker=1,
         processes=False,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         memory_limit=0,
         silence_logs=logging.CRITICAL,
     ) as cluster:

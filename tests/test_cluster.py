@@ -190,8 +190,7 @@ def test_what_a_worker_cannot_render_is_said(clip, dask, tmp_path):
     dask.clear()
     weights = tmp_path / "weights"
     weights.mkdir()
-    (weights / "inception-default.safetensors").write_bytes(b"other weights")
-    (weights / "default_1.pt").write_bytes(b"other weights")
+    (weights / "inception-2015-mixed6e-fp16.safetensors").write_bytes(b"other weights")
     dask.add(VIDREAM_WEIGHTS=str(weights))
     policy = EnginePolicy(alone=0.5)
     with connect(dask.address) as scheduler, Engine(scheduler, policy=policy) as engine:

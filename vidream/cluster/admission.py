@@ -3,7 +3,6 @@
 import logging
 import secrets
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,6 @@ from vidream.core.errors import ClusterError, VidreamError
 from vidream.render.fingerprint import Fingerprint, with_weights
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Admitted:
-    """A worker that may render an order."""
-
-    memory: int  # bytes that a dream may take there
 
 
 class Admission:
@@ -47,8 +39,8 @@ class Admission:
         self._client, self._order, self._call = client, order, call
         self._present, self._differs = present, differs
 
-    def admit(self, address: str) -> Admitted:
-        """Return what a worker is.
+    def admit(self, address: str) -> int:
+        """Return the bytes that a dream may take on a worker, which gets work from now on.
 
         Raises:
             ClusterError: it cannot render the order; the message is one line.
@@ -64,7 +56,7 @@ class Admission:
         if shared is not None and not self._ask(address, "sees", shared):
             raise ClusterError(f"it does not see the shared folder {shared}")
         self._client.run(offer, 1, workers=[address])
-        return Admitted(found["memory"])
+        return int(found["memory"])
 
     def _describe(self, address: str) -> dict[str, Any]:
         try:

@@ -3,19 +3,18 @@
 import concurrent.futures
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distributed import KilledWorker
 
-from vidream.cluster.admission import Admission, Admitted
-from vidream.cluster.calls import RESOURCE, Call, call, offer
+from vidream.cluster.calls import RESOURCE, Call, call
+from vidream.cluster.crew import Crew, EnginePolicy
 from vidream.cluster.render import Render
 from vidream.cluster.schedulers import Scheduler
 from vidream.core.closeable import Closeable
@@ -25,19 +24,6 @@ from vidream.render.job import Job
 from vidream.render.parts import Part
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EnginePolicy:
-    """Limits of patience, in seconds where not said."""
-
-    tick: float = 0.1  # between two looks at what has changed
-    look: float = 1.0  # between two looks at which workers there are
-    silence: float = 600.0  # without news, after which a part is given to another worker
-    alone: float = 10.0  # without a worker, after which that is said
-    lost: int = 10  # workers that may die of a part
-    failed: int = 3  # workers on which a part may fail
-    clips: int = 3  # that are searched for scenes and rendered at the same time
 
 
 @dataclass(slots=True)
@@ -51,14 +37,6 @@ class _Task:
     heard: float  # when there was news of it
     frames: int = 0
     worker: str | None = None  # that has it, if known
-
-
-@dataclass(slots=True)
-class _Trouble:
-    """What went wrong with a part so far."""
-
-    lost: int = 0
-    failed: dict[str, str] = field(default_factory=dict)  # by workers
 
 
 class Engine(Closeable):
@@ -87,9 +65,9 @@ class Engine(Closeable):
         self._reporter, self._cancel = reporter or Reporter(), cancel or CancelToken()
         self._policy = policy or EnginePolicy()
         self._renders: list[Render] = []
+        self._past = PartsReport(0, 0, 0, 0)  # of clips that have ended
         self._tasks: list[_Task] = []
-        self._troubles: dict[tuple[str, int], _Trouble] = {}
-        self._crew = _Crew(scheduler, self._policy, call)
+        self._crew = Crew(scheduler, self._policy, call)
         self._topic = f"vidream-{secrets.token_hex(4)}"
         self._pool = ThreadPoolExecutor(1, "vidream-join")
         self._client.subscribe_topic(self._topic, self._hear)
@@ -145,6 +123,7 @@ class Engine(Closeable):
 
     def _end(self, render: Render) -> None:
         """Let go of a clip that is done, or failed."""
+        self._past = self._totals([render])
         for task in self._tasks_of(render):
             task.future.cancel()
             self._tasks.remove(task)
@@ -181,8 +160,7 @@ class Engine(Closeable):
         while render.waiting and len(self._tasks) < len(able):
             render.fix_memory(self._crew.memory(render))
             part = render.next()
-            trouble = self._troubles.get((render.order.id, part.number), _Trouble())
-            workers = frozenset(able - trouble.failed.keys()) or able
+            workers = frozenset(able - render.trouble(part).failed.keys()) or able
             future = self._client.submit(
                 *(self._call, "render", render.order.to_json(), part.to_json(), self._topic),
                 key=f"{self._topic}-{render.order.id}-{part.number}-{secrets.token_hex(2)}",
@@ -214,7 +192,7 @@ class Engine(Closeable):
     def _take(self, task: _Task) -> None:
         """Keep the result of a task, or its part for another worker."""
         render, part = task.render, task.part
-        trouble = self._troubles.setdefault((render.order.id, part.number), _Trouble())
+        trouble = render.trouble(part)
         try:
             result = task.future.result(timeout=60)
         except KilledWorker:
@@ -235,7 +213,6 @@ class Engine(Closeable):
         else:
             render.accept(part, result)
             _log.debug("the scene from %s is back from %s", part.span, task.worker)
-            self._troubles.pop((render.order.id, part.number), None)
             task.future.release()
             return
         self._check()
@@ -243,7 +220,7 @@ class Engine(Closeable):
 
     def _fail(self, task: _Task, reason: str) -> None:
         """Note that a part failed on a worker; raises ClusterError after too many."""
-        trouble = self._troubles.setdefault((task.render.order.id, task.part.number), _Trouble())
+        trouble = task.render.trouble(task.part)
         trouble.failed[task.worker or f"a worker ({len(trouble.failed)})"] = reason
         if len(trouble.failed) >= self._policy.failed:
             raise ClusterError(f"the scene from {task.part.span} fails everywhere: {reason}")
@@ -259,99 +236,19 @@ class Engine(Closeable):
                     task.frames = max(task.frames, int(news["frames"]))
 
     def _report(self) -> None:
-        renders = self._renders
-        expected = [render.expected for render in renders]
+        self._reporter.parts(self._totals(self._renders))
+
+    def _totals(self, renders: list[Render]) -> PartsReport:
+        """Return how far some clips are, with those that have ended."""
+        past, expected = self._past, [render.expected for render in renders]
         known = [number for number in expected if number is not None]
-        frames = sum(render.frames_done for render in renders)
-        report = PartsReport(
-            frames=frames + sum(task.frames for task in tuple(self._tasks)),
-            expected=sum(known) if len(known) == len(expected) else None,
-            parts=sum(len(render.done) for render in renders),
-            of=sum(len(render.parts) for render in renders),
+        given = sum(task.frames for task in tuple(self._tasks) if task.render in renders)
+        frames = past.frames + given + sum(render.frames_done for render in renders)
+        whole = past.expected is not None and len(known) == len(expected)
+        return PartsReport(
+            frames=frames,
+            expected=(past.expected or 0) + sum(known) if whole else None,
+            parts=past.parts + sum(len(render.done) for render in renders),
+            of=past.of + sum(len(render.parts) for render in renders),
             workers=len(self._crew.present),
         )
-        self._reporter.parts(report)
-
-
-class _Crew(Closeable):
-    """The workers of a scheduler: which there are, and what they may render."""
-
-    def __init__(self, scheduler: Scheduler, policy: EnginePolicy, call: Call) -> None:
-        self._call = call
-        self._client, self._revive, self._policy = scheduler.client, scheduler.revive, policy
-        self.present: frozenset[str] = frozenset()
-        self.problem: ClusterError | None = None
-        self._asked: dict[tuple[str, str], Future[Admitted]] = {}
-        self._pool = ThreadPoolExecutor(16, "vidream-admit")
-        self._closed = threading.Event()
-        self._since = self._hoping = time.monotonic()  # when there was a worker; one of use
-        threading.Thread(target=self._watch, name="vidream-workers", daemon=True).start()
-
-    def close(self) -> None:
-        """Take the resource away from the workers."""
-        self._closed.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        with suppress(Exception):
-            if self.present and self._client.status == "running":
-                self._client.run(offer, 0, workers=list(self.present), on_error="ignore")
-
-    def _watch(self) -> None:
-        """Look which workers there are, in a thread: a scheduler may not answer."""
-        while not self._closed.is_set():
-            try:
-                self._revive()
-            except ClusterError as error:
-                self.problem = error
-            with suppress(Exception):
-                self.present = frozenset(self._client.nthreads())
-            self._closed.wait(self._policy.look)
-
-    def meet(self, render: Render) -> None:
-        """Look at workers that are new to a clip.
-
-        Raises:
-            ClusterError: there are workers, and none can render it.
-        """
-        present = self.present
-        admission = Admission(
-            self._client, render.order, lambda: self.present, render.differs, self._call
-        )
-        for address in present - render.admitted.keys() - render.refused.keys():
-            key = (render.order.id, address)
-            asked = self._asked.get(key)
-            if asked is None:
-                self._asked[key] = self._pool.submit(admission.admit, address)
-            elif asked.done():
-                del self._asked[key]
-                try:
-                    render.admitted[address] = asked.result()
-                except VidreamError as error:
-                    render.refused[address] = str(error)
-                    _log.warning("worker %s gets no work: %s", address, error)
-                except Exception as error:
-                    render.refused[address] = f"{type(error).__name__}: {error}"
-                    _log.warning("worker %s gets no work: %s", address, error)
-        if not present or not present <= render.refused.keys():
-            self._hoping = time.monotonic()
-        elif time.monotonic() - self._hoping > self._policy.alone:
-            reason = render.refused[min(present)]
-            raise ClusterError(f"no worker can render {render.division.job.target.name}: {reason}")
-        if present:
-            self._since = time.monotonic()
-        elif time.monotonic() - self._since > self._policy.alone:
-            self._since = float("inf")  # once
-            _log.info("there is no worker yet: waiting for one")
-
-    def able(self, render: Render) -> frozenset[str]:
-        """Return the workers that may render a clip."""
-        return self.present & render.admitted.keys()
-
-    def memory(self, render: Render) -> int:
-        """Return the bytes that every worker has for a dream: those of a machine share it."""
-        hosts = [_host(address) for address in self.present]
-        able = self.able(render)
-        return min(render.admitted[a].memory // hosts.count(_host(a)) for a in able)
-
-
-def _host(address: str) -> str:
-    return address.rpartition(":")[0]

@@ -4,13 +4,13 @@ import queue
 import secrets
 import shutil
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vidream.cluster.admission import Admitted
 from vidream.cluster.orders import Order
 from vidream.core.closeable import Closeable
 from vidream.core.errors import OutputError, VidreamError
@@ -22,18 +22,16 @@ from vidream.render.parts import Part
 from vidream.render.segments import Segment
 
 
-class _Joining(Reporter):
-    """Keeps how far joining is, which happens in another thread."""
+@dataclass(slots=True)
+class Trouble:
+    """What went wrong with a part so far."""
 
-    def __init__(self) -> None:
-        self.last: tuple[int, int] | None = None
-
-    def join(self, done: int, total: int) -> None:
-        self.last = done, total
+    lost: int = 0  # workers that died of it
+    failed: dict[str, str] = field(default_factory=dict)  # reasons, by workers
 
 
 class Render(Closeable):
-    """A division whose parts are given to workers, as they become known. A context manager.
+    """A job whose parts are given to workers, as they become known. A context manager.
 
     Args:
         job: to be divided.
@@ -41,17 +39,18 @@ class Render(Closeable):
 
     Attributes:
         waiting: parts that are known, and neither given nor done.
-        admitted: workers that may render parts, by their addresses.
+        done: numbers of the parts that are done.
+        admitted: memory of the workers that may render parts, in bytes, by their addresses.
         refused: why others may not.
+        troubles: what went wrong, by numbers of parts.
 
     Raises:
         VidreamError: the job is impossible, or cannot be divided.
     """
 
     def __init__(self, job: Job, shared: Path | None) -> None:
-        self.job, self._cancel = job, CancelToken()
-        self._events = _Joining()
-        own = replace(job, cancel=self._cancel, reporter=self._events)
+        self.job, self._join = job, _Join()
+        own = replace(job, cancel=self._join.cancel, reporter=self._join)
         self.division = Division(own)
         try:
             self.order = Order.of(secrets.token_hex(4), self.division, shared)
@@ -61,46 +60,27 @@ class Render(Closeable):
         self.parts: list[Part] = []
         self.waiting: list[Part] = []
         self.done = self.division.done()
-        self.admitted: dict[str, Admitted] = {}
+        self.admitted: dict[str, int] = {}
         self.refused: dict[str, str] = {}
-        self.planned = False
+        self.troubles: dict[int, Trouble] = {}
         self._machine = threading.Lock()
-        self._join: Future[int] | None = None
-        self._found: queue.SimpleQueue[Part | VidreamError | None] = queue.SimpleQueue()
-        self._planner = threading.Thread(target=self._plan, name="vidream-plan", daemon=True)
-        self._planner.start()
+        self._plan = _Plan(self.division)
 
     def close(self) -> None:
         """Leave the work folder; what is done is kept."""
-        self._cancel.cancel()
-        self._planner.join()
-        if self._join is not None:
-            wait([self._join])
+        self._join.cancel.cancel()
+        self._plan.close()
+        self._join.close()
         self.division.close()
-
-    def _plan(self) -> None:
-        try:
-            for part in self.division.plan():
-                self._found.put(part)
-            self._found.put(None)
-        except VidreamError as error:
-            self._found.put(error)
 
     def take(self) -> None:
         """Take note of parts that have become known; raises a VidreamError if that fails."""
-        with suppress(queue.Empty):
-            while not self.planned:
-                found = self._found.get_nowait()
-                if isinstance(found, VidreamError):
-                    raise found
-                if found is None:
-                    self.planned = True
-                    if not self.parts:
-                        raise OutputError("the source gives no frame to dream: is it whole?")
-                    return
-                self.parts.append(found)
-                if found.number not in self.done:
-                    self.waiting.append(found)
+        for part in self._plan.news():
+            self.parts.append(part)
+            if part.number not in self.done:
+                self.waiting.append(part)
+        if self._plan.is_over and not self.parts:
+            raise OutputError("the source gives no frame to dream: is it whole?")
 
     def next(self) -> Part:
         """Return the part to be given next: the longest, which would otherwise end last."""
@@ -111,7 +91,7 @@ class Render(Closeable):
     @property
     def is_done(self) -> bool:
         """Whether all parts are done."""
-        return self.planned and len(self.done) == len(self.parts)
+        return self._plan.is_over and len(self.done) == len(self.parts)
 
     @property
     def frames_done(self) -> int:
@@ -121,22 +101,17 @@ class Render(Closeable):
     @property
     def expected(self) -> int | None:
         """Number of frames in all, if known."""
-        if self.planned:
+        if self._plan.is_over:
             return sum(part.frames for part in self.parts)
         return self.division.info.frames
 
+    def trouble(self, part: Part) -> Trouble:
+        """Return what went wrong with a part so far."""
+        return self.troubles.setdefault(part.number, Trouble())
+
     def is_joined(self, pool: Executor, reporter: Reporter) -> bool:
         """Join the parts, once all are done; return whether that is over. Raises VidreamError."""
-        if not self.is_done:
-            return False
-        if self._join is None:
-            self._join = pool.submit(self.division.join, self.parts)
-        if self._events.last is not None:
-            reporter.join(*self._events.last)
-        if not self._join.done():
-            return False
-        self._join.result()
-        return True
+        return self.is_done and self._join.go_on(self.division, self.parts, pool, reporter)
 
     def differs(self, machine: Fingerprint) -> str:
         """Return how a machine differs from those before; empty if in nothing."""
@@ -167,6 +142,72 @@ class Render(Closeable):
                 f"what was rendered of {part.span} cannot be kept: {error.strerror}"
             ) from error
         self.done.add(part.number)
+        self.troubles.pop(part.number, None)
+
+
+class _Plan(Closeable):
+    """Looks for the parts of a division, in a thread."""
+
+    def __init__(self, division: Division) -> None:
+        self._division = division
+        self._found: queue.SimpleQueue[Part | VidreamError | None] = queue.SimpleQueue()
+        self.is_over = False
+        self._thread = threading.Thread(target=self._run, name="vidream-plan", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for part in self._division.plan():
+                self._found.put(part)
+            self._found.put(None)
+        except VidreamError as error:
+            self._found.put(error)
+
+    def news(self) -> Iterator[Part]:
+        """Yield the parts that have become known since; raises a VidreamError if that failed."""
+        with suppress(queue.Empty):
+            while not self.is_over:
+                found = self._found.get_nowait()
+                if isinstance(found, VidreamError):
+                    raise found
+                if found is None:
+                    self.is_over = True
+                else:
+                    yield found
+
+    def close(self) -> None:
+        """Wait for the thread, whose job is cancelled."""
+        self._thread.join()
+
+
+class _Join(Reporter, Closeable):
+    """Joins the parts of a division, in another thread, and keeps how far that is."""
+
+    def __init__(self) -> None:
+        self.cancel = CancelToken()
+        self._last: tuple[int, int] | None = None
+        self._future: Future[int] | None = None
+
+    def join(self, done: int, total: int) -> None:
+        self._last = done, total
+
+    def go_on(
+        self, division: Division, parts: list[Part], pool: Executor, reporter: Reporter
+    ) -> bool:
+        """Begin, or report; return whether it is over, and raise what went wrong."""
+        if self._future is None:
+            self._future = pool.submit(division.join, parts)
+        if self._last is not None:
+            reporter.join(*self._last)
+        if not self._future.done():
+            return False
+        self._future.result()
+        return True
+
+    def close(self) -> None:
+        """Wait for the thread, whose job is cancelled."""
+        if self._future is not None:
+            wait([self._future])
 
 
 def _move(folder: Path, target: Path) -> None:

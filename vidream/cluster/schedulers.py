@@ -109,7 +109,10 @@ class _LocalCluster(Closeable):
         self._folder = tempfile.TemporaryDirectory(prefix="vidream-")
         try:
             self.cluster = LocalCluster(  # without workers: a scheduler in this process
-                n_workers=0, host=_HOST, dashboard_address=None, silence_logs=logging.CRITICAL
+                n_workers=0,
+                host=_HOST,
+                dashboard_address=f"{_HOST}:0",
+                silence_logs=logging.CRITICAL,
             )
         except (RuntimeError, OSError, TimeoutError) as error:
             self._folder.cleanup()
