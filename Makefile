@@ -56,6 +56,7 @@ bench: install
 	$(BIN)/python benchmarks/true_motion.py samples/cat.jpg samples/person.jpg --kinds hand front
 	$(BIN)/python benchmarks/speed.py --small
 	$(BIN)/python benchmarks/reliability.py --kills 5 --dreams 2
+	for what in kills scaling model memory; do $(BIN)/python benchmarks/cluster.py $$what || exit 1; done
 
 # The commands are those that the gallery shows, so that they are true.
 gallery: install

@@ -290,7 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("kills", "scaling", "model", "memory"))
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--longer", type=int, default=2)
+    parser.add_argument("--longer", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--scenes", type=int, default=200)

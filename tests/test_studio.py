@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from media import make_clip
 from PIL import Image
+from scenes import scenes_clip
 from studio_server import StudioServer
 from test_cli import one_line, run
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -228,6 +229,21 @@ def test_a_render_that_was_stopped_goes_on_to_the_same(studio, folder, tmp_path)
     assert (folder / "stopped.mp4").read_bytes() == by_command(
         folder, "stopped.mp4", tmp_path, **slow
     )
+
+
+def test_workers_render_what_the_command_makes(tmp_path):
+    """A studio on a cluster of this machine: one worker, with all of its cores."""
+    pytest.importorskip("distributed")
+    clips = tmp_path / "clips"
+    scenes_clip((clips.mkdir(), clips / "film.mp4")[1], (9, 10, 8), (64, 96))
+    server = StudioServer(clips, tmp_path / "presets", "--cluster", "local:1")
+    try:
+        made = server.wait_for(render(server, "a.mp4")["id"], "done")
+    finally:
+        server.stop()
+    assert (made["done"], made["expected"]) == (27, 27)
+    assert (clips / "a.mp4").read_bytes() == by_command(clips, "a.mp4", tmp_path)
+    assert not list(clips.glob(".a.mp4*"))
 
 
 def test_renders_wait_for_each_other_with_settings_of_their_own(studio, folder):

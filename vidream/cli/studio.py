@@ -50,11 +50,21 @@ def _option(*names: str, **how: Any) -> Option:
             "--max-upload", default="1G", metavar="SIZE",
             help="Largest clip that the page may send. [default: 1G]",
         ),
+        _option(
+            "--cluster", metavar="ADDRESS|local[:N]",
+            help="Render clips on the workers of a Dask scheduler, or on N of this machine.",
+        ),
         _option("--open/--no-open", "opens", default=True, help="Open the page in a browser."),
     ],
 )  # fmt: skip
 def studio(
-    folder: str, port: int, host: str, allow_remote: bool, max_upload: str, opens: bool
+    folder: str,
+    port: int,
+    host: str,
+    allow_remote: bool,
+    max_upload: str,
+    cluster: str | None,
+    opens: bool,
 ) -> None:
     """Open a page that shows what settings give, renders clips of FOLDER, and dreams a webcam.
 
@@ -68,6 +78,8 @@ def studio(
         fail(VidreamError(f"{folder} is not a folder"))
     if host not in LOOPBACK and not allow_remote:
         raise click.UsageError(_REMOTE.format(host=host))
+    if cluster is not None and find_spec("distributed") is None:
+        fail(VidreamError("--cluster needs Dask: pip install 'vidream[cluster]'"))
     try:
         most = parse_bytes(max_upload)
     except SettingsError as error:
@@ -84,7 +96,7 @@ def studio(
             webbrowser.open(address)
 
     try:
-        serve(Path(folder), host, port, most, command_line, ready)
+        serve(Path(folder), host, port, most, command_line, ready, cluster)
     except VidreamError as error:
         fail(error)
     except KeyboardInterrupt as stop:

@@ -6,7 +6,7 @@ from pathlib import Path
 from vidream.cluster.engine import Engine
 from vidream.cluster.schedulers import connect
 from vidream.core.errors import VidreamError
-from vidream.core.reporting import CancelToken, Reporter
+from vidream.core.reporting import CancelToken, PartsReport, Reporter
 from vidream.render.job import Job
 
 
@@ -44,8 +44,11 @@ def run_on_cluster(
 
 def run_job_on_cluster(
     job: Job, place: str, *, shared: Path | None = None, devices: Sequence[str] = ()
-) -> None:
+) -> int:
     """Render one job on the workers of a cluster; see :func:`run_on_cluster`.
+
+    Returns:
+        The number of frames of the target.
 
     Raises:
         VidreamError: it failed.
@@ -56,9 +59,25 @@ def run_job_on_cluster(
         if error is not None:
             errors.append(error)
 
-    reporter, cancel = job.reporter, job.cancel
+    last = _Last(job.reporter)
     run_on_cluster(
-        [job], place, ended, shared=shared, devices=devices, reporter=reporter, cancel=cancel
+        [job], place, ended, shared=shared, devices=devices, reporter=last, cancel=job.cancel
     )
     if errors:
         raise errors[0]
+    return last.frames
+
+
+class _Last(Reporter):
+    """Keeps how many frames there are, and hands on what it hears."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.frames = 0
+
+    def parts(self, report: PartsReport) -> None:
+        self.frames = report.frames
+        self._reporter.parts(report)
+
+    def join(self, done: int, total: int) -> None:
+        self._reporter.join(done, total)

@@ -49,6 +49,7 @@ class StudioSettings:
     folder: Path
     access: Access
     max_upload: int = 2**30  # bytes
+    cluster: str | None = None  # place of a cluster that renders
 
 
 class Studio:
@@ -63,7 +64,7 @@ class Studio:
         self._settings, self._recipe = settings, recipe
         self.folder = Folder(settings.folder)
         self.device, self.looks, self.events = Device(), Looks(), Events(self._state)
-        self.renders = RenderQueue(self.folder, self.device, self.events.changed)
+        self.renders = RenderQueue(self.folder, self.device, self.events.changed, settings.cluster)
         self.live = LiveRoom(self.folder, self.device)
         self._draft: dict[str, Any] = {}
         self._moving: CancelToken = CancelToken()

@@ -5,13 +5,14 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vidream.core.errors import VidreamError
 from vidream.core.frames import Frame, Picture, to_eight_bits
 from vidream.core.images import size_within
-from vidream.core.reporting import CancelledError, CancelToken, FrameReport, Reporter
+from vidream.core.reporting import CancelledError, CancelToken, FrameReport, PartsReport, Reporter
 from vidream.core.settings import Settings
 from vidream.media.atomic import atomic_write
 from vidream.media.jpeg import to_jpeg
@@ -24,6 +25,7 @@ from vidream.studio.folder import OWN, Folder
 WAITING, RUNNING, STOPPED, DONE, FAILED = "waiting", "running", "stopped", "done", "failed"
 
 _FILE = "renders.json"
+_PACE = 0.5  # seconds between two changes that are told, while workers render
 _SHOWN_SIDE = 640  # of the newest frame, in pixels
 _POINTS = 240  # of the plot of the strength
 _MOST = 200  # renders that are remembered
@@ -68,6 +70,8 @@ class _Progress(Reporter):
     def __init__(self, render: Render, cancel: CancelToken, queue: "RenderQueue") -> None:
         self._render, self._cancel, self._queue = render, cancel, queue
         self._recent: list[float] = []
+        self._told = 0.0
+        self._began: tuple[float, int] | None = None  # when workers did, and with how many frames
         self.picture: Picture | None = None
 
     def output(self, frame: Frame) -> None:
@@ -87,6 +91,16 @@ class _Progress(Reporter):
         waited = time.monotonic() - before
         self._recent = [moment + waited for moment in self._recent]
 
+    def parts(self, report: PartsReport) -> None:
+        render, now = self._render, time.monotonic()
+        began, frames = self._began = self._began or (now, report.frames)
+        render.rate = (report.frames - frames) / (now - began) if now > began else 0.0
+        render.done, render.expected = report.frames, report.expected
+        render.message = f"{report.parts} of {report.of} scenes, {report.workers} workers"
+        if now - self._told >= _PACE:
+            self._told = now
+            self._queue.changed()
+
     def download(self, done: int, total: int | None) -> None:
         of = f" of {total / 2**20:.0f}" if total else ""
         self._render.message = "" if done == total else f"weights: {done / 2**20:.0f}{of} MB"
@@ -100,14 +114,23 @@ class RenderQueue:
         folder: holds clips and targets.
         device: where renders run.
         changed: called after each change, in any thread.
+        cluster: place of a cluster whose workers render clips instead.
     """
 
-    def __init__(self, folder: Folder, device: Device, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        device: Device,
+        changed: Callable[[], None],
+        cluster: str | None = None,
+    ) -> None:
         self.folder, self.device, self.changed = folder, device, changed
         self._lock = threading.RLock()
         self._cancels: dict[str, CancelToken] = {}
         self._progress: dict[str, _Progress] = {}
         self._stopping = False
+        self._cluster = cluster
+        self._pool = ThreadPoolExecutor(1, "vidream-cluster")
         self.renders: list[Render] = self._load()
 
     def go_on(self) -> None:
@@ -185,24 +208,29 @@ class RenderQueue:
     def close(self) -> None:
         """Stop what runs; it goes on with the next studio."""
         self._stopping = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
         for cancel in list(self._cancels.values()):
             cancel.cancel()
 
     def _start(self, render: Render, *, resume: bool) -> None:
         render.status, render.message = WAITING, ""
         cancel = self._cancels[render.id] = CancelToken()
-        self.device.submit(lambda: self._run(render, cancel, resume=resume), Urgency.RENDER)
+        if self._cluster is None:
+            self.device.submit(lambda: self._run(render, cancel, resume=resume), Urgency.RENDER)
+        else:
+            self._pool.submit(self._run, render, cancel, resume=resume)
         self._save()
 
     def _run(self, render: Render, cancel: CancelToken, *, resume: bool) -> None:
-        """Render, in the device's thread."""
+        """Render, in the device's thread, or wait for workers in another."""
         if render.status != WAITING or cancel.cancelled or self._stopping:
             return
         render.status = RUNNING
         progress = self._progress[render.id] = _Progress(render, cancel, self)
         self._save()
         try:
-            render.done = run(self._job(render, resume=resume, progress=progress, cancel=cancel))
+            job = self._job(render, resume=resume, progress=progress, cancel=cancel)
+            render.done = self._render(job)
             render.status, render.message = DONE, ""
             render.expected = render.done
         except CancelledError as error:
@@ -216,6 +244,13 @@ class RenderQueue:
         finally:
             self._cancels.pop(render.id, None)
             self._save()
+
+    def _render(self, job: Job) -> int:
+        if self._cluster is None or job.source.is_picture:
+            return run(job)
+        from vidream.cluster.run import run_job_on_cluster  # noqa: PLC0415  (an extra)
+
+        return run_job_on_cluster(job, self._cluster)
 
     def _job(
         self,

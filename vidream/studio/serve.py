@@ -23,6 +23,7 @@ def serve(
     max_upload: int,
     recipe: Recipe,
     ready: Callable[[str], None],
+    cluster: str | None = None,
 ) -> None:
     """Serve a folder until a signal comes.
 
@@ -33,6 +34,7 @@ def serve(
         max_upload: bytes of an upload.
         recipe: for the command that makes the same.
         ready: called with the address to open, token included.
+        cluster: place of a cluster that renders.
 
     Raises:
         VidreamError: the address cannot be used.
@@ -40,7 +42,7 @@ def serve(
     listening = _listen(host, port)
     token, port = secrets.token_urlsafe(24), listening.getsockname()[1]
     hosts = frozenset(() if host in _WILDCARDS else (*LOOPBACK, host))
-    settings = StudioSettings(folder, Access(token, port, hosts), max_upload)
+    settings = StudioSettings(folder, Access(token, port, hosts), max_upload, cluster)
     studio = Studio(settings, recipe)
     config = uvicorn.Config(
         studio.app(),
