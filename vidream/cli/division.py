@@ -15,7 +15,7 @@ OPTIONS = (
         ["--cluster"],
         metavar="ADDRESS|local[:N]",
         group="Several machines",
-        common=True,
+        common=False,
         help="Render scenes on the workers of a Dask scheduler, or on N of this machine.",
     ),
     Option(
