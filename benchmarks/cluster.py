@@ -242,15 +242,17 @@ def simulate(workers: int, lengths: list[int], seconds: list[float]) -> float:
     clip, target = SAMPLES / "clouds.mp4", Path("/nowhere/dream.mp4")
     render = SleepingRender(parts, seconds, job_of(clip, target))
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=False,
-        dashboard_address="127.0.0.1:0",
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-    ) as cluster:
-        client = Client(cluster, set_as_default=False)
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
         scheduler = SimpleNamespace(client=client, revive=lambda: None)
         with Engine(scheduler, policy=EnginePolicy(tick=0.02), call=sleep_instead) as engine:
             engine._renders.append(render)

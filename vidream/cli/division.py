@@ -86,9 +86,9 @@ class Where:
     def run(self, job: Job) -> None:
         """Render a job; raises VidreamError."""
         if self.on_cluster:
-            run_one = _cluster().run_job_on_cluster
-            self._check_devices()
-            run_one(job, self.cluster or "local", shared=self.shared, devices=self.devices)
+            cluster = self._cluster()
+            place = self.cluster or "local"
+            cluster.run_job_on_cluster(job, place, shared=self.shared, devices=self.devices)
         elif self.share is not None:
             from vidream.render.part_array import run_parts  # noqa: PLC0415  (it imports PyTorch)
 
@@ -98,11 +98,20 @@ class Where:
 
             run(job)
 
-    def _check_devices(self) -> None:
-        from vidream.core.devices import choose_device  # noqa: PLC0415  (it imports PyTorch)
+    def _cluster(self) -> Any:
+        """Return the module that renders on clusters; raises VidreamError if it cannot."""
+        try:
+            import distributed  # noqa: F401, PLC0415  (an extra)
+        except ImportError as error:
+            raise ClusterError(
+                "this needs Dask, which is not installed: run pip install 'vidream[cluster]'"
+            ) from error
+        from vidream.cluster import run  # noqa: PLC0415  (these import PyTorch)
+        from vidream.core.devices import choose_device  # noqa: PLC0415
 
         for name in self.devices:
             choose_device(name)
+        return run
 
     def run_many(
         self,
@@ -112,8 +121,7 @@ class Where:
         cancel: CancelToken,
     ) -> None:
         """Render jobs on workers; raises as :func:`~vidream.cluster.run.run_on_cluster`."""
-        self._check_devices()
-        _cluster().run_on_cluster(
+        self._cluster().run_on_cluster(
             jobs,
             self.cluster or "local",
             ended,
@@ -129,15 +137,3 @@ def _share(text: str) -> tuple[int, int]:
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
         raise SettingsError(f"--part: {text!r} is no share: write 3/8 for the third of eight")
     return int(number), int(of)
-
-
-def _cluster() -> Any:
-    try:
-        import distributed  # noqa: F401, PLC0415  (an extra)
-    except ImportError as error:
-        raise ClusterError(
-            "this needs Dask, which is not installed: run pip install 'vidream[cluster]'"
-        ) from error
-    from vidream.cluster import run  # noqa: PLC0415  (it imports PyTorch)
-
-    return run

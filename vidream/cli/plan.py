@@ -13,9 +13,9 @@ from vidream.cli.options import LOGGING, LOOK, Command, Option, in_words, option
 from vidream.cli.terminal import ProgressBar, end_stopped, fail, handled_signals, messages
 from vidream.core.errors import SettingsError, VidreamError
 from vidream.core.presets import DEFAULT, preset_settings
-from vidream.core.reporting import CancelledError
 from vidream.core.settings import Settings, format_time
 from vidream.media.checks import check_source
+from vidream.media.places import FileTarget
 from vidream.render.job import Job, find_places
 
 _GROUPS = (*LOOK, "Over time", "Input", "Device")
@@ -54,8 +54,6 @@ def plan(source: str, as_json: bool, **options: Any) -> None:
     ):
         try:
             found = _found(replace(job, reporter=progress, cancel=signals.new_run(waits=False)))
-        except CancelledError as error:
-            fail(error)
         except KeyboardInterrupt as stop:
             progress.close()
             end_stopped("stopped", stop)
@@ -85,8 +83,8 @@ def _found(job: Job) -> dict[str, Any]:
 
     with open_reader(job.source, job.settings.read) as reader:
         info = reader.info
-    assert job.target.name
-    format = SegmentFormat.of(job.target, info, job.settings.write)  # type: ignore[arg-type]
+    assert isinstance(job.target, FileTarget)
+    format = SegmentFormat.of(job.target, info, job.settings.write)
     began = time.perf_counter()
     parts = list(parts_of(job, format))
     took = time.perf_counter() - began

@@ -87,12 +87,11 @@ class Crew(Closeable):
                 del self._asked[key]
                 try:
                     render.admitted[address] = asked.result()
-                except VidreamError as error:
-                    render.refused[address] = str(error)
-                    _log.warning("worker %s gets no work: %s", address, error)
-                except Exception as error:
-                    render.refused[address] = f"{type(error).__name__}: {error}"
-                    _log.warning("worker %s gets no work: %s", address, error)
+                except Exception as error:  # whatever happens on another machine
+                    ours = isinstance(error, VidreamError)
+                    reason = str(error) if ours else f"{type(error).__name__}: {error}"
+                    render.refused[address] = reason
+                    _log.warning("worker %s gets no work: %s", address, reason)
         if not present or not present <= render.refused.keys():
             self._hoping = time.monotonic()
         elif time.monotonic() - self._hoping > self._policy.alone:

@@ -43,7 +43,7 @@ class Engine(Closeable):
     """Renders jobs on the workers of a scheduler. A context manager.
 
     Args:
-        scheduler: whose client is closed with this.
+        scheduler: that is connected to; its client stays open.
         shared: folder that workers and this machine see, through which segments go.
         reporter: receives the progress of all jobs.
         cancel: stops them.
@@ -81,8 +81,6 @@ class Engine(Closeable):
             render.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._crew.close()
-        with suppress(Exception):
-            self._client.close(timeout=5)
 
     def run(self, jobs: Iterable[Job], ended: Callable[[Job, VidreamError | None], None]) -> None:
         """Render jobs; each is reported as it ends, with what went wrong if it failed.

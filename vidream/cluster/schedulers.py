@@ -55,9 +55,7 @@ class Scheduler:
     """A scheduler that is connected to."""
 
     client: Client
-    revive: Callable[[], None] = lambda: (
-        None
-    )  # starts workers anew that have ended, if they are ours
+    revive: Callable[[], None]  # starts workers anew that have ended, if they are ours
 
 
 @contextmanager
@@ -75,7 +73,6 @@ def connect(place: str, devices: Sequence[str] = ()) -> Iterator[Scheduler]:
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said by the engine
     workers = local_workers(place, devices)
-    revive: Callable[[], None] = lambda: None  # noqa: E731
     with ExitStack() as stack:
         if workers is not None:
             stack.enter_context(dask.config.set(_CONFIG))
@@ -84,7 +81,7 @@ def connect(place: str, devices: Sequence[str] = ()) -> Iterator[Scheduler]:
             revive = cluster.revive
         else:
             is_file = place.endswith(".json") or Path(place).is_file()
-            where = {"scheduler_file" if is_file else "address": place}
+            where, revive = {"scheduler_file" if is_file else "address": place}, _nothing
         try:
             client = Client(**where, timeout=_TIMEOUT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
@@ -94,6 +91,10 @@ def connect(place: str, devices: Sequence[str] = ()) -> Iterator[Scheduler]:
             ) from error
         stack.callback(client.close, timeout=5)
         yield Scheduler(client, revive)
+
+
+def _nothing() -> None:
+    """Do nothing: workers elsewhere are not ours to start."""
 
 
 class _LocalCluster(Closeable):

@@ -81,12 +81,7 @@ class Division(Closeable):
         """The work folder."""
         return self._work.path
 
-    @property
-    def is_planned(self) -> bool:
-        """Whether all parts are known."""
-        return self.known_parts() is not None
-
-    def known_parts(self) -> list[Part] | None:
+    def _known_parts(self) -> list[Part] | None:
         """Return all parts; None if they are not known yet."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             *lines, last = (self.path / _PLAN).read_text().splitlines()
@@ -101,7 +96,7 @@ class Division(Closeable):
             CancelledError: the job was cancelled.
             VidreamError: the source cannot be read, or the plan not be written.
         """
-        known = self.known_parts()
+        known = self._known_parts()
         if known is not None:
             yield from known
             return
@@ -122,23 +117,21 @@ class Division(Closeable):
 
         The first one is taken for the rule.
         """
-        path = self.path / _MACHINE
-        with as_output_error(path):
-            if not path.exists():
-                atomic_write(path, lambda draft: draft.write_text(json.dumps(machine)))
-        with contextlib.suppress(OSError, ValueError):
-            return difference(json.loads(path.read_text()), machine)
-        return ""
+        return difference(self._first(_MACHINE, machine), machine)
 
     def fix_memory(self, size: int) -> int:
         """Return the bytes that the dream of every part may take: the first size that is given."""
-        path = self.path / _MEMORY
+        return int(self._first(_MEMORY, size))
+
+    def _first(self, name: str, value: Any) -> Any:
+        """Return the first value that was given under a name, which may be this one."""
+        path = self.path / name
         with as_output_error(path):
             if not path.exists():
-                atomic_write(path, lambda draft: draft.write_text(str(size)))
+                atomic_write(path, lambda draft: draft.write_text(json.dumps(value)))
         with contextlib.suppress(OSError, ValueError):
-            return int(path.read_text())
-        return size
+            return json.loads(path.read_text())
+        return value
 
     def done(self) -> set[int]:
         """Return the numbers of the parts that are done."""

@@ -39,9 +39,7 @@ def run_parts(job: Job, share: tuple[int, int] | None = None) -> int:
             done = len(division.done())
             kept = [f"{done} scenes are kept: go on with the same command"] if done else []
             if job.cancel.cancelled:
-                raise CancelledError(
-                    describe_stop(0, None, kept) if not done else "; ".join(("stopped", *kept))
-                ) from error
+                raise CancelledError(describe_stop(0, None, kept)) from error
             raise type(error)("; ".join((str(error), *kept))) from error
 
 

@@ -246,8 +246,10 @@ class RenderQueue:
             self._save()
 
     def _render(self, job: Job) -> int:
-        if self._cluster is None or job.source.is_picture:
+        if self._cluster is None:
             return run(job)
+        if job.source.is_picture:  # it has no scenes, and the device does one thing at a time
+            return self.device.submit(lambda: run(job), Urgency.RENDER).result()
         from vidream.cluster.run import run_job_on_cluster  # noqa: PLC0415  (an extra)
 
         return run_job_on_cluster(job, self._cluster)
